@@ -1,0 +1,14 @@
+"""Spiking neural networks for BasicSR.
+
+Importing this package repairs BasicSR 1.4.2 for today's torch (:mod:`basicsr_snn.compat`), then registers our networks,
+models, datasets and losses with BasicSR.
+"""
+from basicsr_snn import compat
+
+compat.apply()
+
+from basicsr_snn import archs, data, losses, models  # noqa: E402
+from basicsr_snn.zoo import load  # noqa: E402
+
+__version__ = '0.1.0'
+__all__ = ['archs', 'compat', 'data', 'load', 'losses', 'models']

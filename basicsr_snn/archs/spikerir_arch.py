@@ -1,0 +1,133 @@
+"""SpikerIR, the spiking student: a U-shaped encoder-decoder in which every convolution but the stem reads spikes."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fuse_spiking_convs
+from basicsr_snn.spiking.neurons import reset_to_rest
+
+SIZES: dict[str, dict[str, tuple[int, ...]]] = {
+    'tiny': {'channels': (8, 16), 'blocks': (1, 3)},
+    'small': {'channels': (16, 32), 'blocks': (2, 3)},
+    'base': {'channels': (24, 48, 96), 'blocks': (3, 3, 3)},
+}
+"""Presets: channels of each level, finest first, and blocks of each level (the last level is the middle)."""
+
+
+@ARCH_REGISTRY.register()
+class SpikerIR(nn.Module):
+    """Spiking image restorer, after the student of H-KD (arXiv 2504.01755) and rebuilt to be spike-driven (our choice).
+
+    A float stem lifts the picture to membrane potentials, once, and drives every time step. Encoder, middle and decoder
+    hold residual blocks with membrane shortcuts; levels are joined by strided and sub-pixel convolutions on spikes, and
+    skips are added. The head reads spikes; its output is averaged over time and added to the input picture.
+    Membrane potentials start from rest at every call, so no picture depends on another.
+
+    Args:
+        in_ch: Channels of the picture, 3 (RGB) or 1 (grey).
+        size: Preset ``tiny`` (18 k parameters), ``small`` (82 k) or ``base`` (0.9 M).
+        channels: Channels of each level, finest first; overrides the preset.
+        blocks: Residual blocks of each level; the last level is the middle, the others stand in encoder and decoder.
+        T: Time steps, >= 1. May be changed on a built network (``net.T``).
+        neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options;
+            ``{type: relu}`` is the ANN twin.
+        norm: ``none``, or ``bn`` (folds into the convolutions for inference).
+
+    Shape:
+        (N, in_ch, H, W) float32 in 0..1 to the same, any H, W >= 1 (padded inside to a multiple of ``multiple_of``,
+        mirrored where the picture is large enough, else replicated). Output is not clipped.
+
+    Raises:
+        UserError: Unknown size or norm, T below 1, channels and blocks that do not match.
+
+    .. code-block:: yaml
+
+        network_g:
+          type: SpikerIR
+          size: small
+          T: 1
+          neuron: {type: SignedILIF, D: 4}
+    """
+
+    def __init__(self, in_ch: int = 3, size: str = 'small', channels: Sequence[int] | None = None,
+                 blocks: Sequence[int] | None = None, T: int = 1,  # noqa: N803
+                 neuron: Mapping[str, Any] | None = None, norm: str = 'none') -> None:
+        super().__init__()
+        channels, blocks = _widths(size, channels, blocks)
+        if T < 1:
+            raise UserError(f'SpikerIR was given T: {T}, but needs at least one time step; write T: 1 or more.')
+        if norm not in ('none', 'bn'):
+            raise UserError(f'SpikerIR was given norm: {norm}; write norm: none or norm: bn.')
+        neuron = {'type': 'SignedILIF'} if neuron is None else neuron
+        self.T = T
+        self.multiple_of = 2 ** (len(channels) - 1)
+
+        def level(index: int) -> nn.Sequential:
+            return nn.Sequential(*[SpikingBlock(channels[index], neuron, norm) for _ in range(blocks[index])])
+
+        fine_to_coarse = range(len(channels) - 1)
+        self.stem = nn.Conv2d(in_ch, channels[0], 3, padding=1)
+        self.encoder = nn.ModuleList([level(i) for i in fine_to_coarse])
+        self.down = nn.ModuleList(
+            [SpikingConv(channels[i], channels[i + 1], 3, neuron, norm, stride=2) for i in fine_to_coarse])
+        self.middle = level(len(channels) - 1)
+        self.up = nn.ModuleList(
+            [SpikingUpsample(channels[i + 1], channels[i], neuron, norm) for i in reversed(fine_to_coarse)])
+        self.decoder = nn.ModuleList([level(i) for i in reversed(fine_to_coarse)])
+        self.head = SpikingConv(channels[0], in_ch, 3, neuron, gain=0.1)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        height, width = picture.shape[-2:]
+        x = self.stem(pad_to_multiple(picture, self.multiple_of))
+        x = x.unsqueeze(0).expand(self.T, *x.shape)
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            x = blocks(x)
+            skips.append(x)
+            x = down(x)
+        x = self.middle(x)
+        for up, blocks in zip(self.up, self.decoder, strict=True):
+            x = blocks(up(x) + skips.pop())
+        residual = self.head(x).mean(0)
+        reset_to_rest(self)
+        return picture + residual[..., :height, :width]
+
+    def fuse(self) -> SpikerIR:
+        """Fold spike amplitudes and normalisation into the convolutions, in place, and return the network for
+        inference.
+
+        Each layer then reads integer spike counts with plain weights; pictures stay the same up to float rounding.
+        """
+        self.eval()
+        fuse_spiking_convs(self)
+        return self
+
+
+def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
+    """Pad (N, C, H, W) at the right and the bottom up to a multiple; mirrored, or replicated where H or W is too
+    small."""
+    height, width = picture.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    if not (bottom or right):
+        return picture
+    mode = 'reflect' if bottom < height and right < width else 'replicate'
+    return F.pad(picture, (0, right, 0, bottom), mode=mode)
+
+
+def _widths(size: str, channels: Sequence[int] | None,
+            blocks: Sequence[int] | None) -> tuple[Sequence[int], Sequence[int]]:
+    if size not in SIZES:
+        raise UserError(f'SpikerIR has no size "{size}"; did you mean {" or ".join(near_matches(size, SIZES))}? '
+                        f'Known: {", ".join(SIZES)}.')
+    channels = channels or SIZES[size]['channels']
+    blocks = blocks or SIZES[size]['blocks']
+    if len(channels) != len(blocks):
+        raise UserError(f'SpikerIR was given {len(channels)} channels {list(channels)} and {len(blocks)} blocks '
+                        f'{list(blocks)}; give one of each for every level, finest first.')
+    return channels, blocks

@@ -1,0 +1,1 @@
+"""The command ``basicsr-snn``: one file per verb."""

@@ -1,0 +1,28 @@
+"""``basicsr-snn check``: everything of an option file but the training itself."""
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``check``."""
+    parser = subparsers.add_parser(
+        'check', help='check an option file: keys, paths, hint paths, one forward; no training',
+        description='Checks keys, data, weights and hint paths of an option file, and runs one forward. Trains '
+                    'nothing, writes nothing.')
+    parser.add_argument('-opt', required=True, metavar='X.yml', help='option file of a training or a test')
+    parser.add_argument('--force_yml', nargs='+', metavar='K:K=V', help='options that replace those of the file')
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry the verb out; a ``UserError`` lists what is wrong."""
+    from basicsr_snn.checking import check_option_file
+
+    report = check_option_file(args.opt, args.force_yml)
+    width = max(len(name) for name, _ in report)
+    for name, finding in report:
+        sys.stdout.write(f'{name:<{width}}  {finding}\n')
+    sys.stdout.write(f'{args.opt} is good.\n')
+    return 0

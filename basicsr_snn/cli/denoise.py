@@ -1,0 +1,378 @@
+"""``basicsr-snn denoise``: restores picture files, with a shipped network or your own."""
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from basicsr_snn.errors import UserError, near_matches
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+    from torch import nn
+
+AUTO_TILE_ABOVE = 2_000_000
+"""Pixels above which a picture is restored in tiles when ``-t`` is not given."""
+
+AUTO_TILE = 768
+TILE_PAD = 72
+"""Covers what one output pixel of any shipped network depends on, so that tiles leave no seam."""
+
+SSIM_WINDOW = 11
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``denoise``."""
+    parser = subparsers.add_parser('denoise', help='restore picture files',
+                                   description='Restores pictures (8 or 16 bits, grey, RGB or with alpha) of any size.')
+    parser.add_argument('-i', '--input', required=True, type=Path, metavar='FILE_OR_DIR', help='picture or folder')
+    parser.add_argument('-o', '--output', required=True, type=Path, metavar='DIR', help='folder for the results')
+    _add_network_arguments(parser)
+    parser.add_argument('-t', '--tile', type=_pixels, metavar='TILE',
+                        help=f'side of a tile in pixels; 0: never tile (default: {AUTO_TILE} for pictures above '
+                             f'{AUTO_TILE_ABOVE // 10**6} megapixels)')
+    parser.add_argument('--tile_pad', type=_pixels, default=TILE_PAD, metavar='P',
+                        help='overlap at each side of a tile (default: %(default)s, seamless for all shipped networks)')
+    parser.add_argument('--suffix', default='', help='results are called NAME_SUFFIX')
+    parser.add_argument('--ext', default='auto', help="extension of the results (default: auto, the input's own)")
+    parser.add_argument('--recursive', action='store_true', help='take sub-folders too, and keep them')
+    parser.add_argument('--noise', type=_noise_level, metavar='SIGMA',
+                        help='add Gaussian noise first, standard deviation on the 0..255 scale')
+    parser.add_argument('--seed', type=int, default=0, help='seed of that noise, anew for each picture (default: 0)')
+    parser.add_argument('--gt', action='store_true', help='with --noise: score the results against the clean input')
+
+
+def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument('-n', '--name', help='shipped network; all names: basicsr-snn list')
+    network.add_argument('-opt', metavar='X.yml', help='option file whose network_g is built')
+    parser.add_argument('--weights', type=Path, metavar='W',
+                        help='with -opt: weight file (default: path: pretrain_network_g of the option file)')
+    parser.add_argument('--sigma', type=_noise_level, metavar='S',
+                        help='noise level told to a network that takes one (default: that of --noise, else its own)')
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of pixels; write a whole number, 0 or more')
+    return int(text)
+
+
+def _noise_level(text: str) -> float:
+    try:
+        level = float(text)
+    except ValueError:
+        level = math.nan
+    if not 0 <= level <= 255:
+        raise argparse.ArgumentTypeError(f'{text!r} is no noise level; write a number from 0 to 255, for example 25')
+    return level
+
+
+def run(args: argparse.Namespace) -> int:
+    """Restore all pictures; go on after one that fails.
+
+    Returns:
+        0, or 1 if a picture failed.
+
+    Raises:
+        UserError: Arguments that do not fit together, no pictures, no such network, or results that would overwrite
+            inputs.
+    """
+    from rich.console import Console
+
+    if args.gt and args.noise is None:
+        raise UserError('--gt was given without --noise, but scores need a clean input that noise is added to; '
+                        'add for example --noise 25.')
+    jobs = plan(args.input, args.output, args.suffix, args.ext, args.recursive)
+    batch = _Batch(_denoiser(args), args, Console(stderr=True))
+    batch.restore(jobs)
+    if batch.scores:
+        Console().print(_score_table(batch.scores))
+    sys.stdout.write(f'{len(jobs) - len(batch.failures)} of {len(jobs)} pictures written to {args.output}\n')
+    if batch.failures:
+        sys.stderr.write(f'{len(batch.failures)} of {len(jobs)} pictures failed:\n')
+        sys.stderr.writelines(f'  {path}: {reason}\n' for path, reason in batch.failures)
+    return 1 if batch.failures else 0
+
+
+def plan(given: Path, output: Path, suffix: str = '', ext: str = 'auto',
+         recursive: bool = False) -> list[tuple[Path, Path]]:
+    """Pairs of input file and result file.
+
+    Raises:
+        UserError: No such input, no pictures, an unknown extension, or a result that would overwrite an input or
+            another result.
+    """
+    from basicsr_snn.data.pictures import EXTENSIONS
+
+    if ext != 'auto':
+        ext = '.' + ext.lower().removeprefix('.')
+        if ext not in EXTENSIONS:
+            raise UserError(f'--ext {ext} is not known; write auto or one of {" ".join(EXTENSIONS)}.')
+    if Path(suffix).name != suffix:
+        raise UserError(f'--suffix {suffix} would leave the folder; write a plain word, and the folder as -o.')
+    if output.exists() and not output.is_dir():
+        raise UserError(f'-o {output} is a file, but results go to a folder; write -o {output.parent}.')
+    root = given if given.is_dir() else given.parent
+    jobs = []
+    for source in _sources(given, output, recursive):
+        name = f'{source.stem}_{suffix}' if suffix else source.stem
+        extension = source.suffix if ext == 'auto' else ext
+        jobs.append((source, output / source.relative_to(root).parent / f'{name}{extension}'))
+    _refuse_overwriting(jobs)
+    return jobs
+
+
+def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
+    from basicsr_snn.data.pictures import list_pictures
+
+    if not given.exists():
+        near = near_matches(given.name, sorted(path.name for path in given.parent.glob('*')))
+        instead = f'did you mean {" or ".join(near)} in {given.parent}?' if near else 'give a picture or a folder.'
+        raise UserError(f'-i {given} does not exist (seen from {Path.cwd()}); {instead}')
+    if given.is_file():
+        return [given]
+    results = output.resolve()
+    if results == given.resolve() or given.resolve() not in results.parents:
+        return list_pictures(given, recursive)
+    sources = [path for path in list_pictures(given, recursive) if results not in path.resolve().parents]
+    if not sources:
+        raise UserError(f'-i {given} holds no pictures but those of -o {output}; give the folder of the inputs.')
+    return sources
+
+
+def _refuse_overwriting(jobs: list[tuple[Path, Path]]) -> None:
+    inputs = {source.resolve() for source, _ in jobs}
+    made: dict[Path, Path] = {}
+    for source, target in jobs:
+        resolved = target.resolve()
+        if resolved in inputs or target.exists() and target.samefile(source):
+            raise UserError(f'{target} would overwrite an input; choose another folder with -o, or other names with '
+                            '--suffix.')
+        if resolved in made:
+            raise UserError(f'{made[resolved]} and {source} would both be written to {target}; leave out --ext, or '
+                            'restore them one by one into different folders.')
+        made[resolved] = source
+
+
+@dataclass
+class Denoiser:
+    """A network made to take pictures of any channel count and size.
+
+    Attributes:
+        net: Ready for inference.
+        channels: What it reads and writes, 3 or 1.
+        tile: Side of a tile; 0: never tile; None: only pictures above :data:`AUTO_TILE_ABOVE`.
+        tile_pad: Overlap of tiles.
+        sigma: Noise level to tell the network, or None for its own.
+    """
+
+    net: nn.Module
+    channels: int
+    tile: int | None = None
+    tile_pad: int = TILE_PAD
+    sigma: float | None = None
+
+    def tile_for(self, height: int, width: int) -> int:
+        """Side of the tiles of a picture, 0 if it goes through whole."""
+        tile = (AUTO_TILE if height * width > AUTO_TILE_ABOVE else 0) if self.tile is None else self.tile
+        return tile if tile < max(height, width) else 0
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Restore (H, W, C) float32 in 0..1, C = 1 or 3, to the same, not clipped.
+
+        Grey becomes three equal channels for a colour network and their mean afterwards; a grey network restores the
+        channels of a colour picture one by one.
+
+        Raises:
+            UserError: The network answers with NaN or infinity.
+        """
+        import torch
+
+        from basicsr_snn.tiling import tiled_forward
+
+        height, width, channels = pixels.shape
+        picture = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
+        if channels < self.channels:
+            picture = picture.expand(1, self.channels, height, width)
+        elif channels > self.channels:
+            picture = picture.transpose(0, 1)
+        tile = self.tile_for(height, width) or max(height, width)
+        restored = tiled_forward(self.net, picture.contiguous(), tile, self.tile_pad, sigma=self.sigma)
+        if not torch.isfinite(restored).all():
+            raise UserError('the network answered with NaN or infinity; check its weights.')
+        if channels < self.channels:
+            restored = restored.mean(1, keepdim=True)
+        elif channels > self.channels:
+            restored = restored.transpose(0, 1)
+        return restored[0].permute(1, 2, 0).numpy()
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR in dB and SSIM of the noisy and of the restored picture against the clean one.
+
+    By the test protocol: clipped to 0..1, rounded to 8 bits, no border cut off. SSIM is NaN where a side is shorter
+    than its window of 11 pixels.
+    """
+
+    noisy_psnr: float
+    psnr: float
+    noisy_ssim: float
+    ssim: float
+
+
+def score(clean: np.ndarray, noisy: np.ndarray, restored: np.ndarray) -> Score:
+    """Score a restored picture; all are (H, W, C) in 0..1, RGB or grey."""
+    import numpy as np
+    from basicsr.metrics import calculate_psnr, calculate_ssim
+
+    clean, noisy, restored = (np.rint(np.clip(pixels, 0, 1) * 255) for pixels in (clean, noisy, restored))
+
+    def ssim(pixels: np.ndarray) -> float:
+        return math.nan if min(clean.shape[:2]) < SSIM_WINDOW else float(calculate_ssim(pixels, clean, crop_border=0))
+
+    return Score(float(calculate_psnr(noisy, clean, crop_border=0)),
+                 float(calculate_psnr(restored, clean, crop_border=0)), ssim(noisy), ssim(restored))
+
+
+@dataclass
+class _Batch:
+    """One run over many pictures: what was scored, what failed, what was said."""
+
+    denoiser: Denoiser
+    args: argparse.Namespace
+    console: Console
+    scores: list[tuple[str, Score]] = field(default_factory=list)
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
+
+    def restore(self, jobs: list[tuple[Path, Path]]) -> None:
+        from rich import progress
+
+        columns = (progress.TextColumn('denoise'), progress.BarColumn(), progress.MofNCompleteColumn(),
+                   progress.TimeRemainingColumn())
+        with progress.Progress(*columns, console=self.console) as bar:
+            for source, target in bar.track(jobs):
+                try:
+                    self._restore_one(source, target)
+                except Exception as error:  # one bad file must not cost the others; it is reported and sets the status
+                    self.failures.append((source, ' '.join(str(error).split()) or type(error).__name__))
+
+    def _restore_one(self, source: Path, target: Path) -> None:
+        from basicsr_snn.data.noise import add_gaussian_noise
+        from basicsr_snn.data.pictures import format_for, read_picture, write_picture
+
+        picture = read_picture(source)
+        format_for(target, picture.bits, picture.alpha is not None)
+        self._announce(source, *picture.pixels.shape)
+        given = picture.pixels
+        if self.args.noise is not None:
+            given = add_gaussian_noise(given, self.args.noise, self.args.seed)
+        restored = self.denoiser(given)
+        write_picture(target, restored, picture.bits, picture.alpha)
+        if self.args.gt:
+            self.scores.append((source.name, score(picture.pixels, given, restored)))
+
+    def _announce(self, source: Path, height: int, width: int, channels: int) -> None:
+        if channels > self.denoiser.channels:
+            self._say_once('colour pictures go through this grey network channel by channel')
+        tile = self.denoiser.tile_for(height, width)
+        if tile:
+            self._say_once(f'{source}: {width}x{height} pixels, in tiles of {tile} + 2 x {self.denoiser.tile_pad}')
+
+    def _say_once(self, message: str) -> None:
+        if message not in self.said:
+            self.said.add(message)
+            self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _denoiser(args: argparse.Namespace) -> Denoiser:
+    """The network that the arguments ask for, on the GPU where there is one."""
+    import torch
+
+    from basicsr_snn import zoo
+    from basicsr_snn.restoring import deployed
+
+    if args.weights and not args.opt:
+        raise UserError(f'--weights {args.weights} was given without -opt; add the option file whose network_g it '
+                        'belongs to, or name a shipped network with -n.')
+    net = deployed(_network_of_options(args.opt, args.weights)) if args.opt else zoo.load(
+        args.name or zoo.default_name())
+    takes_sigma = getattr(net, 'takes_sigma', False)
+    if args.sigma is not None and not takes_sigma:
+        raise UserError(f'--sigma {args.sigma:g} was given, but {type(net).__name__} takes no noise level; leave out '
+                        '--sigma, or choose another network with -n.')
+    net.to('cuda' if torch.cuda.is_available() else 'cpu')
+    sigma = args.noise if args.sigma is None else args.sigma
+    return Denoiser(net, _channels_of(net), args.tile, args.tile_pad, sigma)
+
+
+def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
+    import yaml
+    from basicsr.utils.options import ordered_yaml
+
+    from basicsr_snn import zoo
+    from basicsr_snn.weights import load_weights
+
+    try:
+        options = yaml.load(Path(option_file).read_text(encoding='utf-8'), Loader=ordered_yaml()[0])
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f'{option_file} is no valid YAML ({error}); correct that line.') from error
+    if not isinstance(options, dict) or not isinstance(options.get('network_g'), dict):
+        raise UserError(f'{option_file} has no network_g block; write for example network_g: {{type: SpikerIR, size: '
+                        'small}.')
+    net = zoo.build(options['network_g'])
+    paths = options.get('path') or {}
+    if weights is None and not paths.get('pretrain_network_g'):
+        raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
+    if weights is None:
+        load_weights(net, paths['pretrain_network_g'], paths.get('param_key_g'))
+    else:
+        load_weights(net, weights)
+    return net
+
+
+def _channels_of(net: nn.Module) -> int:
+    """Channels of the pictures that a network restores, by trying it: architectures name that option in many ways."""
+    import torch
+
+    device = next(net.parameters()).device
+    for channels in (3, 1):
+        probe = torch.zeros(1, channels, 64, 64, device=device)
+        try:
+            with torch.no_grad():
+                answer = net(probe)
+        except (RuntimeError, ValueError):
+            continue
+        if answer.shape == probe.shape:
+            return channels
+    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of the same size; give a '
+                    'network for restoration at scale 1.')
+
+
+def _score_table(scores: list[tuple[str, Score]]) -> Table:
+    import numpy as np
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table('picture', title='Scores against the clean pictures (PSNR in dB)')
+    for column in ('noisy PSNR', 'denoised PSNR', 'noisy SSIM', 'denoised SSIM'):
+        table.add_column(column, justify='right')
+    values = np.array([[one.noisy_psnr, one.psnr, one.noisy_ssim, one.ssim] for _, one in scores])
+    means = [column[~np.isnan(column)].mean() if not np.isnan(column).all() else math.nan for column in values.T]
+    for name, row in zip([escape(name) for name, _ in scores], values, strict=True):
+        table.add_row(name, *_cells(row))
+    table.add_section()
+    table.add_row('mean', *_cells(means))
+    return table
+
+
+def _cells(values: np.ndarray | list[float]) -> list[str]:
+    return ['-' if math.isnan(value) else f'{value:.{digits}f}'
+            for value, digits in zip(values, (2, 2, 4, 4), strict=True)]

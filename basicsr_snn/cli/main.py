@@ -1,0 +1,88 @@
+"""The command ``basicsr-snn``: finds the verb, runs it, and turns a user's mistake into one sentence."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from basicsr_snn.errors import UserError, near_matches
+
+VERBS = ('train', 'test', 'denoise', 'list', 'prepare', 'check')
+"""Each is a module of this package with ``add_parser(subparsers)`` and ``run(args) -> int``."""
+
+PROGRAM = 'basicsr-snn'
+USER_MISTAKE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Arguments after the program's name; ``None``: the command line.
+
+    Returns:
+        Exit status: 0 good, 1 some pictures or networks failed, 2 the user's mistake (one sentence on stderr).
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parser(argv).parse_args(argv)
+        _require_option_files(args)
+        return _verb(args.verb).run(args)
+    except UserError as error:
+        sys.stderr.write(f'{PROGRAM}: {error}\n')
+        return USER_MISTAKE
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are user errors, without the usage lines."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{'allow_abbrev': False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f'{message}; all options: {self.prog} --help.')
+
+
+def _parser(argv: Sequence[str]) -> _Parser:
+    parser = _Parser(prog=PROGRAM, description='Spiking image restoration for BasicSR: train, test and run networks.')
+    parser.add_argument('--version', action=_Version, nargs=0, help='show the version and exit')
+    subparsers = parser.add_subparsers(dest='verb', metavar='VERB', required=True)
+    for verb in _verbs_to_parse(argv):
+        _verb(verb).add_parser(subparsers)
+    return parser
+
+
+class _Version(argparse.Action):
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from basicsr_snn import __version__
+
+        parser.exit(message=f'{PROGRAM} {__version__}\n')
+
+
+def _verbs_to_parse(argv: Sequence[str]) -> Sequence[str]:
+    """The verb that is given, or all where the help of all is wanted: no other verb's modules are then imported."""
+    if not argv or argv[0].startswith('-'):
+        return VERBS
+    if argv[0] not in VERBS:
+        raise UserError(f'there is no verb "{argv[0]}"; did you mean {" or ".join(near_matches(argv[0], VERBS))}? '
+                        f'All verbs: {", ".join(VERBS)}.')
+    return argv[:1]
+
+
+def _verb(name: str) -> Any:
+    return importlib.import_module(f'basicsr_snn.cli.{name}')
+
+
+def _require_option_files(args: argparse.Namespace) -> None:
+    given = getattr(args, 'opt', None) or []
+    for path in map(Path, [given] if isinstance(given, str | Path) else given):
+        if path.is_file():
+            continue
+        near = near_matches(path.name, sorted(file.name for file in path.parent.glob('*.yml')))
+        instead = (f'did you mean {" or ".join(near)} in {path.parent}?' if near else
+                   f'{path.parent} holds no .yml file; correct the path.')
+        raise UserError(f'option file {path} does not exist (seen from {Path.cwd()}); {instead}')

@@ -1,0 +1,25 @@
+"""``basicsr-snn test``: BasicSR's test pipeline with this package registered."""
+from __future__ import annotations
+
+import argparse
+
+from basicsr_snn.cli.train import add_pipeline_arguments, pipeline_argv
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``test``."""
+    parser = subparsers.add_parser('test', help='score the network of an option file',
+                                   description="BasicSR's test: PSNR and SSIM, and for spiking networks their cost.")
+    add_pipeline_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Test.
+
+    Raises:
+        UserError: An option or path cannot be used.
+    """
+    from basicsr_snn.test import main
+
+    main(pipeline_argv(args))
+    return 0

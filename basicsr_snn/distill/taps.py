@@ -1,0 +1,105 @@
+"""Taps: reading intermediate features of unmodified networks by module path."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn.errors import UserError, near_matches
+
+
+class FeatureTaps:
+    """Context in which the outputs of named modules are kept, by path, as their network runs.
+
+    Hooks stand only inside the context, so a tapped network can be copied, saved and run elsewhere as ever. A module
+    that runs several times leaves its last output.
+
+    Args:
+        net: Any network, unmodified.
+        paths: Module paths as in ``net.named_modules()``.
+
+    Raises:
+        UserError: A path that ``net`` does not have; the sentence lists the nearest paths.
+    """
+
+    def __init__(self, net: nn.Module, paths: Iterable[str]) -> None:
+        self._modules = {path: find_module(net, path) for path in paths}
+        self._handles: list[Any] = []
+        self.features: dict[str, Tensor] = {}
+
+    def __enter__(self) -> FeatureTaps:
+        for path, module in self._modules.items():
+            self._handles.append(module.register_forward_hook(self._keep(path)))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _keep(self, path: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            self.features[path] = output
+
+        return hook
+
+
+def find_module(net: nn.Module, path: str) -> nn.Module:
+    """The module of ``net`` at ``path``; a ``UserError`` with the nearest paths where there is none or it never
+    runs."""
+    modules = dict(net.named_modules())
+    if path in modules and path and not isinstance(modules[path], nn.ModuleList | nn.ModuleDict):
+        return modules[path]
+    reason = 'is a list of modules and never runs itself' if path in modules and path else 'does not exist'
+    callable_paths = [p for p, m in modules.items() if p and not isinstance(m, nn.ModuleList | nn.ModuleDict)]
+    raise UserError(f'Hint path "{path}" {reason} in {type(net).__name__}; nearest paths: '
+                    f'{", ".join(near_matches(path, callable_paths, 5))}.')
+
+
+@torch.no_grad()
+def feature_shapes(net: nn.Module, probe: Tensor) -> dict[str, tuple[int, ...]]:
+    """Output shapes of all modules of ``net`` for one picture batch (N, C, H, W), by path, in order of execution."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def watch(path: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if isinstance(output, Tensor):
+                shapes[path] = tuple(output.shape)
+
+        return hook
+
+    handles = [module.register_forward_hook(watch(path)) for path, module in net.named_modules() if path]
+    training = net.training
+    try:
+        net.eval()(probe)
+    finally:
+        net.train(training)
+        for handle in handles:
+            handle.remove()
+    return shapes
+
+
+def shape_of_hint(shapes: dict[str, tuple[int, ...]], path: str, owner: str) -> tuple[int, ...]:
+    """Shape at a hint path, or a ``UserError`` with the nearest paths and their shapes.
+
+    Args:
+        shapes: What :func:`feature_shapes` found.
+        path: The hint's path.
+        owner: Whose path it is, for the sentence: ``teacher FFDNet``.
+    """
+    shape = shapes.get(path)
+    if shape is not None and len(shape) in (4, 5):
+        return shape
+    feature_maps = {p: s for p, s in shapes.items() if len(s) in (4, 5)}
+    nearest = ', '.join(f'{p} {format_shape(feature_maps[p])}' for p in near_matches(path, feature_maps, 5))
+    reason = 'gives no feature map' if shape is not None else 'does not exist or does not run'
+    raise UserError(f'Hint path "{path}" {reason} in the {owner}; nearest paths with their shapes: {nearest}.')
+
+
+def format_shape(shape: Sequence[int]) -> str:
+    """``64x32x32`` for (N, 64, 32, 32); ``4x(64x32x32)`` for (4, N, 64, 32, 32)."""
+    feature = 'x'.join(str(size) for size in shape[-3:])
+    return f'{shape[0]}x({feature})' if len(shape) == 5 else feature

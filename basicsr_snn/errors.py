@@ -1,0 +1,19 @@
+"""The one exception for a user's mistake, and the near matches that its sentence offers."""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: options, paths, pictures.
+
+    The message is one sentence in three parts: what was given, what is allowed, what to type instead. The commands
+    print it without a traceback and exit with status 2.
+    """
+
+
+def near_matches(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:
+    """The ``count`` names of ``allowed`` closest to ``given``, best first; all of them in order when none is close."""
+    names = [str(name) for name in allowed]
+    return difflib.get_close_matches(str(given), names, n=count, cutoff=0.5) or names[:count]

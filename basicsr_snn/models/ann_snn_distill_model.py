@@ -1,0 +1,78 @@
+"""Training of a spiking student under an ANN teacher."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from basicsr.utils.registry import MODEL_REGISTRY
+from torch import Tensor
+
+from basicsr_snn.distill.distillation import Distillation
+from basicsr_snn.errors import UserError
+from basicsr_snn.models.snn_model import SNNModel, groups_by_decay
+from basicsr_snn.weights import load_weights
+
+
+@MODEL_REGISTRY.register()
+class ANNSNNDistillModel(SNNModel):
+    """Heterogeneous distillation (H-KD, arXiv 2504.01755): a frozen ANN teacher hints at features of the student.
+
+    The teacher lives in a block of its own, so that BasicSR's resume code cannot redirect its path. Taps are module
+    paths of the unmodified networks. Adapters are made from the real feature shapes, trained beside the student,
+    saved as ``models/net_adapters_<iter>.pth``, resumed, and never part of the student's file. The paper gives hints
+    on decoder features with mean squared error, weight 0.12, and L1 + 0.1 FFT on the picture; 1x1 adapters, the mean
+    over time and constant weights are our choice, since it does not say.
+
+    Raises:
+        UserError: No ``distill:`` block, wrong hint paths, unfit teacher weights; see
+            :class:`basicsr_snn.distill.distillation.Distillation`.
+
+    .. code-block:: yaml
+
+        model_type: ANNSNNDistillModel
+        network_g: {type: SpikerIR, size: small}
+        distill:
+          teacher:
+            network: {type: FFDNet, in_nc: 3, out_nc: 3, nc: 96, nb: 12}
+            path: pretrained/ffdnet_color.pth
+          hints:
+            - {name: dec, teacher: model.20, student: decoder.0, loss: {type: FeatureHintLoss, criterion: mse},
+            weight: 0.12}
+          output: {type: L1Loss, loss_weight: 0.5}
+          schedule: {type: cosine, end_iter: 60000, end_weight: 0.0}
+    """
+
+    def init_training_settings(self) -> None:
+        options = self.opt.get('distill')
+        if not options or not options.get('teacher'):
+            raise UserError('model_type: ANNSNNDistillModel needs a distill: block with a teacher; without one, write '
+                            'model_type: SNNModel.')
+        student = self.get_bare_model(self.net_g)
+        self.distillation = Distillation(options, student, self.opt['network_g'].get('in_ch', 3), self.device)
+        self.has_adapters = any(True for _ in self.distillation.adapters.parameters())
+        self.net_adapters = self.distillation.adapters
+        if self.has_adapters:
+            self.net_adapters = self.model_to_device(self.net_adapters)
+        super().init_training_settings()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return groups_by_decay([self.net_g, self.net_adapters])
+
+    def compute_losses(self, current_iter: int) -> OrderedDict[str, Tensor]:
+        with self.distillation.student_taps(self.get_bare_model(self.net_g)) as taps:
+            terms = super().compute_losses(current_iter)
+        terms.update(self.distillation.losses(self.net_adapters, self.lq, self.sigma, taps.features, self.output,
+                                              current_iter))
+        return terms
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        if self.has_adapters:
+            self.save_network(self.net_adapters, 'net_adapters', current_iter)
+        super().save(epoch, current_iter)
+
+    def resume_training(self, resume_state: dict[str, Any]) -> None:
+        super().resume_training(resume_state)
+        if self.has_adapters:
+            file = Path(self.opt['path']['models']) / f'net_adapters_{resume_state["iter"]}.pth'
+            load_weights(self.get_bare_model(self.net_adapters), file, 'params')

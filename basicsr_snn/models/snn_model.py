@@ -1,0 +1,178 @@
+"""Training, validation and test of spiking restorers in BasicSR's loop."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from basicsr.losses import build_loss
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger
+from basicsr.utils.registry import MODEL_REGISTRY
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
+from basicsr_snn.restoring import deployed, restore
+from basicsr_snn.tiling import tiled_forward
+
+ENERGY_PICTURES = 2
+"""Pictures of a validation whose operations are counted, unless ``val.energy`` says otherwise."""
+
+
+@MODEL_REGISTRY.register()
+class SNNModel(SRModel):
+    """Trains, validates and tests any restorer, spiking or not; reports what it costs beside how well it does.
+
+    On top of BasicSR's ``SRModel``: moving average with buffers, weight decay on weights only, ``train.grad_clip``,
+    ``train.fft_opt``, noise level for networks that take one, validation of the folded network that ships,
+    ``val.tile`` and ``val.tile_pad`` for large pictures, firing rate, operations and energy in every validation
+    (``val.energy`` pictures are counted, 0 for none).
+
+    .. code-block:: yaml
+
+        model_type: SNNModel
+        network_g: {type: SpikerIR, size: small}
+        train:
+          ema_decay: 0.999
+          grad_clip: 1.0
+          optim_g: {type: AdamW, lr: 1e-3, weight_decay: 1e-4}
+          scheduler: {type: CosineAnnealingRestartLR, periods: [20000], restart_weights: [1], eta_min: 1e-6}
+          warmup_iter: 200
+          pixel_opt: {type: L1Loss}
+          fft_opt: {type: FFTLoss, loss_weight: 0.1}
+        val:
+          val_freq: 2000
+          save_img: false
+          tile: 512
+          tile_pad: 32
+          metrics: {psnr: {type: calculate_psnr, crop_border: 0}}
+    """
+
+    net_deployed: nn.Module | None = None
+    pictures_to_count = 0
+
+    def model_to_device(self, net: nn.Module) -> nn.Module:
+        return super().model_to_device(net.to(memory_format=torch.channels_last))
+
+    def init_training_settings(self) -> None:
+        train_opt = self.opt['train']
+        self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
+        self.grad_clip = train_opt.get('grad_clip')
+        super().init_training_settings()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters to optimise: weights, and thresholds and biases, which no weight decay may pull to zero."""
+        return groups_by_decay([self.net_g])
+
+    def setup_optimizers(self) -> None:
+        options = dict(self.opt['train']['optim_g'])
+        self.optimizer_g = self.get_optimizer(options.pop('type'), self.parameter_groups(), **options)
+        self.optimizers.append(self.optimizer_g)
+
+    @torch.no_grad()
+    def model_ema(self, decay: float = 0.999) -> None:
+        """Move ``net_g_ema`` towards ``net_g``; buffers such as batch statistics are copied, as BasicSR does not."""
+        source = self.get_bare_model(self.net_g)
+        torch._foreach_lerp_(list(self.net_g_ema.parameters()), list(source.parameters()), 1 - decay)
+        for averaged, buffer in zip(self.net_g_ema.buffers(), source.buffers(), strict=True):
+            averaged.copy_(buffer)
+
+    def feed_data(self, data: dict[str, Any]) -> None:
+        self.lq = data['lq'].to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        self.sigma = data['sigma'].to(self.device) if 'sigma' in data else None
+        if 'gt' in data:
+            self.gt = data['gt'].to(self.device, non_blocking=True)
+
+    def compute_losses(self, current_iter: int) -> OrderedDict[str, Tensor]:
+        """Run the student on the batch (``self.output``) and return its weighted loss terms by log key."""
+        self.output = restore(self.net_g, self.lq, self.sigma)
+        terms: OrderedDict[str, Tensor] = OrderedDict()
+        if self.cri_pix:
+            terms['l_pix'] = self.cri_pix(self.output, self.gt)
+        if self.cri_perceptual:
+            perceptual, style = self.cri_perceptual(self.output, self.gt)
+            named = {'l_percep': perceptual, 'l_style': style}
+            terms.update({key: term for key, term in named.items() if term is not None})
+        if self.cri_fft:
+            terms['l_fft'] = self.cri_fft(self.output, self.gt)
+        return terms
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        logged = current_iter % self.opt['logger']['print_freq'] == 0
+        counter = OperationCounter(self.get_bare_model(self.net_g)) if logged else None
+        self.optimizer_g.zero_grad(set_to_none=True)
+        with counter or nullcontext():
+            terms = self.compute_losses(current_iter)
+        sum(terms.values()).backward()
+        if self.grad_clip:
+            torch.nn.utils.clip_grad_norm_([p for group in self.optimizer_g.param_groups for p in group['params']],
+                                           self.grad_clip)
+        self.optimizer_g.step()
+        if self.ema_decay > 0:
+            self.model_ema(decay=self.ema_decay)
+        self.loss_terms = OrderedDict((key, term.detach()) for key, term in terms.items())
+        self.training_cost = counter.report() if counter else None
+
+    def get_current_log(self) -> OrderedDict[str, float]:
+        """Loss terms, firing rate and ACs a pixel of the current batch; called at ``logger.print_freq`` only."""
+        log = self.reduce_loss_dict(self.loss_terms)
+        broken = [key for key, value in log.items() if value != value or abs(value) == float('inf')]
+        if broken:
+            raise FloatingPointError(f'{", ".join(broken)} is not finite any more; lower train.optim_g.lr, or set '
+                                     'train.grad_clip: 1.0, and start again from the last checkpoint.')
+        if self.training_cost is not None:
+            log['firing_rate'] = self.training_cost.firing_rate
+            log['acs_per_px'] = self.training_cost.acs_per_px
+        return log
+
+    def test(self) -> None:
+        net = self.net_deployed or self.network_to_deploy()
+        counted = self.pictures_to_count > 0
+        self.pictures_to_count -= counted
+        with self.counter if counted else nullcontext(), torch.inference_mode():
+            val_opt = self.opt.get('val') or {}
+            if val_opt.get('tile'):
+                self.output = tiled_forward(net, self.lq, val_opt['tile'], val_opt.get('tile_pad', 32),
+                                            sigma=self.sigma)
+            else:
+                self.output = restore(net, self.lq, self.sigma)
+
+    def network_to_deploy(self) -> nn.Module:
+        """The network that ships: the moving average where there is one, folded."""
+        return deployed(self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g))
+
+    def nondist_validation(self, dataloader: DataLoader, current_iter: int | str, tb_logger: Any,
+                           save_img: bool) -> None:
+        self.net_deployed = self.network_to_deploy()
+        self.counter = OperationCounter(self.net_deployed)
+        self.pictures_to_count = (self.opt.get('val') or {}).get('energy', ENERGY_PICTURES)
+        counting = self.pictures_to_count > 0
+        super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
+        if counting:
+            self.log_cost(self.counter.report(), dataloader.dataset.opt['name'], current_iter, tb_logger)
+        self.net_deployed = None
+        del self.counter
+
+    def log_cost(self, report: EnergyReport, dataset_name: str, current_iter: int | str, tb_logger: Any) -> None:
+        """Write parameters, firing rate, synaptic operations and energy into log and TensorBoard."""
+        self.energy_report = report
+        energy = report.energy_nj_px()
+        get_root_logger().info(
+            f'Cost on {dataset_name} ({report.pictures} picture{"s" if report.pictures > 1 else ""} counted)\n'
+            f'\t # params: {report.params:,d}\n'
+            f'\t # firing rate: {report.firing_rate:.4f} spikes a neuron and step\n'
+            f'\t # SynOps: {report.acs_per_px:,.0f} ACs/px, {report.macs_per_px:,.0f} MACs/px\n'
+            f'\t # energy: {energy:.2f} nJ/px ({DEFAULT_PRESET}, arithmetic only)\n')
+        if tb_logger:
+            for name in ('firing_rate', 'acs_per_px', 'macs_per_px'):
+                tb_logger.add_scalar(f'cost/{dataset_name}/{name}', getattr(report, name), current_iter)
+            tb_logger.add_scalar(f'cost/{dataset_name}/energy_nj_px', energy, current_iter)
+
+
+def groups_by_decay(networks: list[nn.Module]) -> list[dict[str, Any]]:
+    """Trainable parameters of networks in two optimiser groups: weights, and (without decay) what has one dimension."""
+    trainable = [p for net in networks for p in net.parameters() if p.requires_grad]
+    return [{'params': [p for p in trainable if p.dim() > 1]},
+            {'params': [p for p in trainable if p.dim() <= 1], 'weight_decay': 0.0}]

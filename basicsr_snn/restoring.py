@@ -1,0 +1,26 @@
+"""Calling a restoration network for inference: noise level where it takes one, folded form where it has one."""
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+
+def restore(net: nn.Module, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
+    """Restore pictures (N, C, H, W) in 0..1.
+
+    Args:
+        net: A network, spiking or not; ``sigma`` is passed on only to one whose class says ``takes_sigma = True``.
+        picture: Degraded pictures.
+        sigma: Noise level on the 0..255 scale, a number or (N,); ``None`` leaves it to the network's own default.
+    """
+    if sigma is not None and getattr(net, 'takes_sigma', False):
+        return net(picture, sigma=sigma)
+    return net(picture)
+
+
+def deployed(net: nn.Module) -> nn.Module:
+    """The form of a network that ships: a copy in eval mode, folded where the network can fold (``fuse``)."""
+    copy = deepcopy(net).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return copy.fuse() if hasattr(copy, 'fuse') else copy

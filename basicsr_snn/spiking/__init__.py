@@ -1,0 +1,1 @@
+"""Spiking neurons and the blocks made of them."""

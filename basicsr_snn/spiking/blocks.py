@@ -1,0 +1,103 @@
+"""Spike-driven building blocks: membrane potentials in, membrane potentials out, spikes into every convolution.
+
+All of them map (T, N, C, H, W) float32 to (T, N, C', H', W') float32. Time is folded into the batch for what has no
+state.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from basicsr_snn.spiking.neurons import build_neuron
+
+
+class SpikeConv2d(nn.Conv2d):
+    """A convolution that reads spikes: its input channels are scaled by what one spike is worth, inside the weights."""
+
+    def forward(self, spikes: Tensor, amplitude: Tensor | None = None) -> Tensor:
+        """Convolve spikes (N, C, H, W); ``amplitude`` is the membrane value of a spike for each channel, (C,)."""
+        weight = self.weight if amplitude is None else self.weight * amplitude.view(1, -1, 1, 1)
+        return self._conv_forward(spikes, weight, self.bias)
+
+
+class SpikingConv(nn.Module):
+    """neuron, convolution, normalisation: the only way in which a convolution stands in a spike-driven network.
+
+    Args:
+        in_channels: Channels of the membrane input.
+        out_channels: Channels of the output current.
+        kernel_size: Odd kernel size; padded to keep the size.
+        neuron: The ``neuron:`` block of the options.
+        norm: ``none``, or ``bn`` for batch normalisation over time and batch (folds away for inference).
+        stride: Stride of the convolution.
+        gain: Factor on the initial weights; below 1 for the last convolution of a residual branch.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, neuron: Mapping[str, Any],
+                 norm: str = 'none', stride: int = 1, gain: float = 1.0) -> None:
+        super().__init__()
+        self.neuron = build_neuron(neuron, in_channels)
+        self.conv = SpikeConv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
+        self.norm = nn.BatchNorm2d(out_channels) if norm == 'bn' else nn.Identity()
+        self.amplitude_folded = False
+        with torch.no_grad():
+            self.conv.weight.mul_(gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.neuron(x)
+        amplitude = None if self.amplitude_folded else getattr(self.neuron, 'amplitude', None)
+        current = self.norm(self.conv(spikes.flatten(0, 1), amplitude))
+        return current.unflatten(0, x.shape[:2])
+
+    @torch.no_grad()
+    def fuse(self) -> None:
+        """Fold spike amplitude and normalisation into the convolution, for inference."""
+        amplitude = getattr(self.neuron, 'amplitude', None)
+        if amplitude is not None and not self.amplitude_folded:
+            self.conv.weight.mul_(amplitude.view(1, -1, 1, 1))
+            self.amplitude_folded = True
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv.weight, self.conv.bias = nn.utils.fusion.fuse_conv_bn_weights(
+                self.conv.weight, self.conv.bias, self.norm.running_mean, self.norm.running_var, self.norm.eps,
+                self.norm.weight, self.norm.bias)
+            self.norm = nn.Identity()
+
+
+class SpikingBlock(nn.Module):
+    """Residual block with a membrane shortcut: ``x + conv(neuron(conv(neuron(x))))`` (MS-ResNet, arXiv 2112.08954).
+
+    The stream ``x`` is only ever added to, so it stays a membrane potential and no float enters a convolution.
+    """
+
+    def __init__(self, channels: int, neuron: Mapping[str, Any], norm: str = 'none') -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            SpikingConv(channels, channels, 3, neuron, norm),
+            SpikingConv(channels, channels, 3, neuron, norm, gain=0.5),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class SpikingUpsample(nn.Module):
+    """Twice the size: neuron, 1x1 convolution to four times the channels, sub-pixel shuffle (arXiv 1609.05158)."""
+
+    def __init__(self, in_channels: int, out_channels: int, neuron: Mapping[str, Any], norm: str = 'none') -> None:
+        super().__init__()
+        self.expand = SpikingConv(in_channels, 4 * out_channels, 1, neuron, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        current = self.expand(x)
+        return F.pixel_shuffle(current.flatten(0, 1), 2).unflatten(0, x.shape[:2])
+
+
+def fuse_spiking_convs(net: nn.Module) -> None:
+    """Fold amplitude and normalisation of every :class:`SpikingConv` in ``net`` into its convolution, in place."""
+    for module in net.modules():
+        if isinstance(module, SpikingConv):
+            module.fuse()

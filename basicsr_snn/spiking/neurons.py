@@ -1,0 +1,115 @@
+"""Neurons by YAML: SpikingJelly's, ours, and ``relu`` for the ANN twin."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spikingjelly.activation_based import base, neuron, surrogate
+from torch import nn
+
+from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.spiking.signed_ilif import SignedILIF
+
+SURROGATES: dict[str, Callable[[], nn.Module]] = {
+    'atan': surrogate.ATan,
+    'sigmoid': surrogate.Sigmoid,
+    'piecewise_quadratic': surrogate.PiecewiseQuadratic,
+    'rect': surrogate.Rect,
+}
+"""Surrogate gradients of binary neurons, by name."""
+
+
+def _binary(node: type[neuron.BaseNode], **defaults: Any) -> Callable[..., nn.Module]:
+    def build(channels: int, surrogate: str = 'atan', **options: Any) -> nn.Module:
+        return node(surrogate_function=_surrogate(surrogate), step_mode='m', **{**defaults, **options})
+
+    build.options = {'surrogate', *inspect.signature(node.__init__).parameters} - _FIXED
+    return build
+
+
+def _surrogate(name: str) -> nn.Module:
+    if name not in SURROGATES:
+        raise UserError(f'Surrogate "{name}" is not known; use one of {", ".join(SURROGATES)}.')
+    return SURROGATES[name]()
+
+
+def _integer(channels: int, D: int = 4, **options: Any) -> nn.Module:  # noqa: N803
+    return neuron.ILIFNode(surrogate_function=surrogate.MultiLevelSpikeCount(D), step_mode='m', **options)
+
+
+def _relu(channels: int) -> nn.Module:
+    return nn.ReLU()
+
+
+_FIXED = {'self', 'surrogate_function', 'step_mode', 'store_v_seq', 'args', 'kwargs'}
+_integer.options = {'D', *inspect.signature(neuron.ILIFNode.__init__).parameters} - _FIXED
+_relu.options = set()
+
+NEURONS: dict[str, Callable[..., nn.Module]] = {
+    'SignedILIF': SignedILIF,
+    'ILIFNode': _integer,
+    'LIFNode': _binary(neuron.LIFNode, decay_input=False, v_threshold=0.15),
+    'IFNode': _binary(neuron.IFNode, v_threshold=0.15),
+    'ParametricLIFNode': _binary(neuron.ParametricLIFNode, decay_input=False, v_threshold=0.15),
+    'relu': _relu,
+}
+"""Builders of neurons by name.
+
+``LIFNode``, ``IFNode`` and ``ParametricLIFNode`` take SpikingJelly's arguments and a ``surrogate`` by name; their
+threshold of 0.15 and ``decay_input: false`` are ESDNet's setting (arXiv 2405.06277). ``ILIFNode`` counts 0..D (arXiv
+2407.20708).
+"""
+
+
+def _allowed_options(name: str) -> set[str]:
+    builder = NEURONS[name]
+    if isinstance(builder, type):
+        return set(inspect.signature(builder).parameters) - {'channels'}
+    return builder.options
+
+
+def build_neuron(spec: Mapping[str, Any], channels: int) -> nn.Module:
+    """Build one neuron layer.
+
+    Args:
+        spec: The ``neuron:`` block of the options: ``type`` (a name of :data:`NEURONS`) and that neuron's options.
+        channels: Number of channels C of the layer.
+
+    Returns:
+        A module that maps membrane input (T, N, C, H, W) to spikes of the same shape, many steps a call.
+
+    Raises:
+        UserError: Unknown type or option.
+    """
+    options = dict(spec)
+    name = options.pop('type', 'SignedILIF')
+    if name not in NEURONS:
+        raise UserError(f'Neuron type "{name}" is not known; did you mean {" or ".join(near_matches(name, NEURONS))}? '
+                        f'Known: {", ".join(NEURONS)}.')
+    allowed = _allowed_options(name)
+    for key in options:
+        if key not in allowed:
+            raise UserError(f'Neuron {name} has no option "{key}"; it takes {", ".join(sorted(allowed)) or "none"}.')
+    return NEURONS[name](channels, **options)
+
+
+def count_limit(layer: nn.Module) -> int:
+    """Largest spike count D of one step of a neuron layer: 1 for binary neurons, 0 for one that does not spike."""
+    if isinstance(layer, nn.ReLU):
+        return 0
+    if isinstance(layer, neuron.ILIFNode):
+        return layer.surrogate_function.max_spike_count
+    return getattr(layer, 'D', 1)
+
+
+def is_neuron(layer: nn.Module) -> bool:
+    """Whether a module is a neuron layer of :data:`NEURONS` (``relu`` included)."""
+    return isinstance(layer, SignedILIF | neuron.BaseNode | nn.ReLU)
+
+
+def reset_to_rest(net: nn.Module) -> None:
+    """Forget the membrane potentials of all SpikingJelly neurons in ``net``, and with them the graph they hold."""
+    for module in net.modules():
+        if isinstance(module, base.MemoryModule):
+            module.reset()

@@ -1,0 +1,132 @@
+"""The shipped networks: one YAML row and one weight file each."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.restoring import deployed
+from basicsr_snn.weights import load_weights
+
+FOLDER = Path(__file__).parent
+DEFAULT = 'spikerir_small_color25'
+DEFAULTS = (DEFAULT, 'ffdnet_color')
+"""What ``denoise`` runs when no network is named: the first of these that is shipped."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one shipped network.
+
+    Attributes:
+        name: What the user types.
+        task: What it restores, in words.
+        role: ``student`` or ``teacher``.
+        file: Weight file in the folder of this package.
+        sha256: Checksum of that file, 64 hexadecimal digits.
+        network: The ``network_g`` block that builds it.
+        neuron: Type of its neurons, ``relu`` for an ANN.
+        T: Time steps, None for an ANN.
+        D: Largest spike count of one step, None for an ANN.
+        noise: Standard deviation that it was trained for on the 0..255 scale: one, or [lowest, highest].
+        licence: Licence of the weights and its holder.
+        source: Where the weights come from.
+        notes: Anything else worth knowing.
+    """
+
+    name: str
+    task: str
+    role: str
+    file: str
+    sha256: str
+    network: Mapping[str, Any]
+    neuron: str
+    T: int | None
+    D: int | None
+    noise: float | tuple[float, float]
+    licence: str
+    source: str
+    notes: str = ''
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / self.file
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    """All shipped networks, students first, each group by name."""
+    found = [Row(**yaml.safe_load(file.read_text(encoding='utf-8'))) for file in FOLDER.glob('*.yml')]
+    return tuple(sorted(found, key=lambda row: (row.role != 'student', row.name)))
+
+
+def row(name: str) -> Row:
+    """The row of one shipped network.
+
+    Raises:
+        UserError: No shipped network has this name.
+    """
+    by_name = {row.name: row for row in rows()}
+    if name not in by_name:
+        raise UserError(f'no shipped network is called "{name}"; did you mean '
+                        f'{" or ".join(near_matches(name, by_name))}? All names: basicsr-snn list.')
+    return by_name[name]
+
+
+def default_name() -> str:
+    """Name of the network that ``denoise`` runs when none is named."""
+    shipped = {row.name for row in rows()}
+    return next(name for name in DEFAULTS if name in shipped)
+
+
+def build(network: Mapping[str, Any]) -> nn.Module:
+    """Build a network, with fresh weights, from a ``network_g`` block: any architecture registered with BasicSR.
+
+    Raises:
+        UserError: The type is missing or not registered, or does not take these options.
+    """
+    from basicsr.archs import ARCH_REGISTRY  # registers BasicSR's own architectures, too
+
+    options = dict(network)
+    name = options.pop('type', None)
+    if name not in ARCH_REGISTRY:
+        known = ARCH_REGISTRY.keys()
+        raise UserError(f'network type "{name}" is not registered; did you mean '
+                        f'{" or ".join(near_matches(str(name), known))}? All names: basicsr-snn list.')
+    try:
+        return ARCH_REGISTRY.get(name)(**options)
+    except TypeError as error:
+        raise UserError(f'network {name} cannot be built from the options {options}: {error}.') from error
+
+
+def load(name: str) -> nn.Module:
+    """Load a shipped network, ready for inference.
+
+    Args:
+        name: A name of ``basicsr-snn list``.
+
+    Returns:
+        The network in eval mode, folded, without gradients: float (N, C, H, W) in 0..1 to the same, any H, W >= 1.
+
+    Raises:
+        UserError: Unknown name, or the weight file was changed since it was shipped.
+    """
+    wanted = row(name)
+    net = build(wanted.network)
+    if wanted.path.is_file() and sha256_of(wanted.path) != wanted.sha256:
+        raise UserError(f'{wanted.path} is not the file that was shipped (sha256 {sha256_of(wanted.path)[:8]}..., '
+                        f'not {wanted.sha256[:8]}...); install basicsr_snn again.')
+    load_weights(net, wanted.path)
+    return deployed(net)
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

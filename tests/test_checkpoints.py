@@ -1,0 +1,124 @@
+"""No lost checkpoint: atomic saving, resuming from the newest whole checkpoint, saving when a training is stopped."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from basicsr import train as basicsr_train
+from basicsr.models import base_model
+from basicsr.models.base_model import BaseModel
+
+from basicsr_snn.errors import UserError
+
+
+def checkpointed_model(folder):
+    """A bare model whose checkpoints go to ``folder``."""
+    folder.mkdir(exist_ok=True)
+    return BaseModel({'num_gpu': 0, 'is_train': True, 'dist': False,
+                      'path': {'models': str(folder), 'training_states': str(folder)}})
+
+
+def half_save(content, path):
+    Path(path).write_bytes(b'half')
+    raise RuntimeError('disk full')
+
+
+def killed_save(content, path):
+    Path(path).write_bytes(b'half')
+    raise KeyboardInterrupt
+
+
+SAVES = {'net_g_5.pth': lambda model: model.save_network(torch.nn.Linear(2, 1), 'net_g', 5),
+         '5.state': lambda model: model.save_training_state(0, 5)}
+
+
+@pytest.mark.parametrize('name', SAVES)
+def test_broken_save_keeps_the_old_file_and_is_raised(monkeypatch, tmp_path, name):
+    model, file = checkpointed_model(tmp_path), tmp_path / name
+    SAVES[name](model)
+    whole = file.read_bytes()
+    waits = []
+    monkeypatch.setattr(base_model.time, 'sleep', waits.append)
+    monkeypatch.setattr(torch, 'save', half_save)
+    with pytest.raises(OSError, match='disk full'):
+        SAVES[name](model)
+    assert len(waits) == 3
+    monkeypatch.setattr(torch, 'save', killed_save)
+    with pytest.raises(KeyboardInterrupt):
+        SAVES[name](model)
+    assert file.read_bytes() == whole
+
+
+def test_saved_files_hold_the_network_and_nothing_is_left_beside_them(tmp_path):
+    model, net = checkpointed_model(tmp_path), torch.nn.Linear(2, 1)
+    model.save_network([net, net], 'net_g', -1, param_key=['params', 'params_ema'])
+    model.save_training_state(0, -1)  # "latest" has no state
+    assert [file.name for file in tmp_path.iterdir()] == ['net_g_latest.pth']
+    loaded = torch.load(tmp_path / 'net_g_latest.pth')
+    assert loaded.keys() == {'params', 'params_ema'}
+    assert torch.equal(loaded['params_ema']['weight'], net.weight)
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch):
+    """Checkpoints 2, 4 and 10 under another root than the current folder, and the options that resume there."""
+    root = tmp_path / 'experiment'
+    model = checkpointed_model(root)
+    for iteration in (2, 4, 10):
+        model.save_network(torch.nn.Linear(2, 1), 'net_g', iteration)
+        model.save_training_state(0, iteration)
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    opt = {'name': 'experiment', 'auto_resume': True, 'network_g': {}, 'path': {**model.opt['path']}}
+    return root, opt
+
+
+def test_resume_takes_the_newest_checkpoint(checkpoints):
+    root, opt = checkpoints
+    assert basicsr_train.load_resume_state(opt)['iter'] == 10
+    assert opt['path']['resume_state'] == str(root / '10.state')
+    assert opt['path']['pretrain_network_g'] == str(root / 'net_g_10.pth')
+
+
+@pytest.mark.parametrize('broken', ['10.state', 'net_g_10.pth'])
+@pytest.mark.parametrize('cut', [0, 100, -1])
+def test_resume_falls_back_to_an_older_checkpoint(checkpoints, broken, cut):
+    root, opt = checkpoints
+    (root / broken).write_bytes((root / broken).read_bytes()[:cut])
+    with pytest.warns(UserWarning, match='Checkpoint 10 in .* is broken'):
+        assert basicsr_train.load_resume_state(opt)['iter'] == 4
+    assert opt['path']['pretrain_network_g'] == str(root / 'net_g_4.pth')
+
+
+def test_resume_skips_a_checkpoint_without_its_network(checkpoints):
+    root, opt = checkpoints
+    (root / 'net_g_10.pth').unlink()
+    with pytest.warns(UserWarning, match='Checkpoint 10'):
+        assert basicsr_train.load_resume_state(opt)['iter'] == 4
+
+
+@pytest.mark.filterwarnings('ignore:Checkpoint')
+def test_resume_never_starts_anew_beside_broken_checkpoints(checkpoints):
+    root, opt = checkpoints
+    for file in root.glob('*.state'):
+        file.write_bytes(b'')
+    with pytest.raises(UserError, match='found 3 checkpoints'):
+        basicsr_train.load_resume_state(opt)
+
+
+def test_resume_without_checkpoints_starts_anew(tmp_path):
+    assert basicsr_train.load_resume_state({'auto_resume': True, 'path': {'training_states': str(tmp_path)}}) is None
+    assert basicsr_train.load_resume_state({'auto_resume': False, 'path': {}}) is None
+
+
+def test_named_state(checkpoints):
+    root, opt = checkpoints
+    opt['auto_resume'] = False
+    opt['path']['resume_state'] = str(root / '4.state')
+    assert basicsr_train.load_resume_state(opt)['iter'] == 4
+    for broken in (root / 'no.state', root / 'net_g_4.pth'):
+        opt['path']['resume_state'] = str(broken)
+        with pytest.raises(UserError, match='cannot be resumed'):
+            basicsr_train.load_resume_state(opt)

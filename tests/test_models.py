@@ -1,0 +1,268 @@
+"""The models inside BasicSR's own pipelines: train, kill, resume, validate, test, on disk and lmdb."""
+from __future__ import annotations
+
+import copy
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from basicsr.archs import build_network
+from basicsr.models import build_model
+
+import basicsr_snn.test
+import basicsr_snn.train
+from basicsr_snn.cli.main import main
+from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
+from basicsr_snn.models.snn_model import SNNModel
+
+TEACHER = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    """A working folder with four small photographs-like pictures and a teacher."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'pictures').mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        smooth = cv2.resize(rng.random((6, 7, 3), dtype=np.float32), (40, 36), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(f'pictures/{index}.png', (smooth.clip(0, 1) * 255).round().astype(np.uint8))
+    torch.manual_seed(1)
+    torch.save(build_network(dict(TEACHER)).state_dict(), 'teacher.pth')
+    return tmp_path
+
+
+def training(name: str = 'tiny', **changes) -> dict:
+    """Options of a training of a few iterations; ``changes`` replace top-level blocks."""
+    dataset = {'name': 'P', 'type': 'GaussianDenoisingDataset', 'dataroot_gt': 'pictures', 'sigma': 25}
+    options = {
+        'name': name, 'model_type': 'SNNModel', 'num_gpu': 0, 'manual_seed': 0,
+        'datasets': {'train': {**dataset, 'gt_size': 16, 'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0,
+                               'dataset_enlarge_ratio': 10},
+                     'val': {**dataset, 'name': 'V'}},
+        'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'norm': 'bn'},
+        'path': {'pretrain_network_g': None, 'resume_state': None},
+        'train': {'ema_decay': 0.5, 'grad_clip': 1.0, 'optim_g': {'type': 'AdamW', 'lr': 0.01, 'weight_decay': 0.1},
+                  'scheduler': {'type': 'CosineAnnealingRestartLR', 'periods': [8], 'restart_weights': [1],
+                                'eta_min': 0.0},
+                  'total_iter': 4, 'warmup_iter': 2, 'pixel_opt': {'type': 'L1Loss'},
+                  'fft_opt': {'type': 'FFTLoss', 'loss_weight': 0.1}},
+        'val': {'val_freq': 4, 'save_img': False, 'suffix': None,
+                'metrics': {'psnr': {'type': 'calculate_psnr', 'crop_border': 0}}},
+        'logger': {'print_freq': 2, 'save_checkpoint_freq': 2, 'use_tb_logger': True},
+    }
+    return {**options, **changes}
+
+
+def distilling(name: str = 'distilled', **changes) -> dict:
+    """The same with a teacher, a hint and the teacher's output."""
+    distill = {'teacher': {'network': dict(TEACHER), 'path': 'teacher.pth'},
+               'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 0.1}],
+               'output': {'type': 'L1Loss', 'loss_weight': 0.5}}
+    return training(name, model_type='ANNSNNDistillModel', distill=distill, **changes)
+
+
+def write(options: dict, file: str = 'options.yml') -> str:
+    Path(file).write_text(yaml.safe_dump(options, sort_keys=False))
+    return file
+
+
+def train(options: dict, *arguments: str) -> None:
+    basicsr_snn.train.main(['-opt', write(options), *arguments])
+
+
+def log_of(name: str) -> str:
+    return '\n'.join(file.read_text() for file in sorted(Path('experiments', name).glob('*.log')))
+
+
+def checkpoint(name: str, file: str) -> dict:
+    return torch.load(Path('experiments', name, 'models', file), weights_only=True)
+
+
+def built(options: dict) -> SNNModel:
+    """The model, without the pipeline around it."""
+    options = copy.deepcopy(options)
+    return build_model({**options, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1})
+
+
+def batch(size: int = 16) -> dict:
+    torch.manual_seed(7)
+    gt = torch.rand(2, 3, size, size)
+    return {'lq': gt + 0.1 * torch.randn_like(gt), 'gt': gt, 'sigma': torch.full((2,), 25.0)}
+
+
+@pytest.mark.parametrize('options', [training, distilling])
+def test_pipeline_trains_validates_and_saves(work, options):
+    train(options('run'))
+    log = log_of('run')
+    assert re.search(r'iter:\s+4, .*l_pix: .*l_fft: .*firing_rate: .*acs_per_px: ', log)
+    assert ('l_hint_dec: ' in log) == ('l_kd: ' in log) == (options is distilling)
+    assert re.search(r'# psnr: \d+\.\d+', log)
+    assert re.search(r'# SynOps: [\d,]+ ACs/px, [\d,]+ MACs/px', log)
+    saved = checkpoint('run', 'net_g_4.pth')
+    assert set(saved) == {'params', 'params_ema'}
+    assert not any('adapter' in key for key in saved['params'])
+    assert (Path('experiments/run/models/net_adapters_4.pth')).is_file() == (options is distilling)
+    assert any(Path('tb_logger/run').glob('events.*'))
+
+
+@pytest.mark.parametrize('options', [training, distilling])
+def test_a_resumed_training_ends_like_an_unbroken_one(work, options):
+    """The data order restarts on resuming, so every crop is made the same: the whole picture without noise."""
+    def still(name: str, total: int) -> dict:
+        block = options(name)
+        for dataset in block['datasets'].values():
+            dataset['sigma'] = 0
+        block['datasets']['train'].update(subset=[0, 1], gt_size=36, use_hflip=False, use_rot=False)
+        block['train']['total_iter'] = total
+        return block
+
+    cv2.imwrite('pictures/0.png', cv2.imread('pictures/0.png')[:, :36])
+    train(still('whole', 4))
+    train(still('broken', 2))
+    train(still('broken', 4), '--auto_resume')
+    assert 'Resuming training from epoch: 0, iter: 2' in log_of('broken')
+    for file in ('net_g_4.pth', *(['net_adapters_4.pth'] if options is distilling else [])):
+        whole, broken = checkpoint('whole', file), checkpoint('broken', file)
+        for key in whole:
+            for name, tensor in whole[key].items():
+                assert torch.allclose(tensor, broken[key][name], atol=1e-6), f'{file} {key} {name}'
+
+
+def test_resume_brings_back_adapters_and_keeps_the_teacher(work):
+    train(distilling('run', ))
+    options = distilling('run')
+    options['train']['total_iter'] = 6
+    train(options, '--auto_resume')
+    teacher = torch.load('teacher.pth', weights_only=True)
+    model = built(distilling())
+    model.opt['path'].update(models='experiments/run/models')
+    state = torch.load('experiments/run/training_states/4.state', weights_only=True)
+    model.resume_training(state)
+    saved = checkpoint('run', 'net_adapters_4.pth')['params']
+    assert all(torch.equal(saved[key], tensor) for key, tensor in model.net_adapters.state_dict().items())
+    assert all(torch.equal(teacher[key], tensor) for key, tensor in model.distillation.teacher.state_dict().items())
+
+
+def test_pipeline_on_lmdb_with_workers_and_one_set_for_train_and_val(work):
+    assert main(['prepare', '-i', 'pictures', '-o', 'pictures.lmdb', '--lmdb']) == 0
+    options = training('run')
+    for dataset in options['datasets'].values():
+        dataset.update(dataroot_gt='pictures.lmdb', io_backend={'type': 'lmdb'})
+    options['datasets']['train'].update(num_worker_per_gpu=1, dataset_enlarge_ratio=1, cache=False)
+    options['val']['val_freq'] = 2
+    train(options)
+    assert log_of('run').count('# psnr') == 3
+
+
+def test_test_pipeline_reports_quality_and_cost_of_the_folded_network(work, capsys):
+    train(training('run'))
+    options = training('run')
+    options['datasets'] = {'test_1': options['datasets']['val']}
+    options['path'] = {'pretrain_network_g': 'experiments/run/models/net_g_4.pth', 'param_key_g': 'params_ema'}
+    for key in ('train', 'logger'):
+        options.pop(key)
+    basicsr_snn.test.main(['-opt', write(options, 'test.yml')])
+    tested = next(Path('results/run').glob('*.log')).read_text()
+    validated = re.findall(r'# psnr: (\d+\.\d+)', log_of('run'))[0]
+    assert re.findall(r'# psnr: (\d+\.\d+)', tested) == [validated]
+    assert 'firing rate' in tested
+    assert 'nJ/px (45nm-fp32' in tested
+
+
+def test_moving_average_follows_parameters_and_copies_buffers(work):
+    model = built(training())
+    before = {name: p.clone() for name, p in model.net_g_ema.named_parameters()}
+    with torch.no_grad():
+        for tensor in (*model.net_g.parameters(), *model.net_g.buffers()):
+            tensor.add_(1)
+    model.model_ema(0.75)
+    net = dict(model.net_g.named_parameters())
+    for name, averaged in model.net_g_ema.named_parameters():
+        assert torch.allclose(averaged, 0.75 * before[name] + 0.25 * net[name], atol=1e-6)
+    for averaged, buffer in zip(model.net_g_ema.buffers(), model.net_g.buffers(), strict=True):
+        assert torch.equal(averaged, buffer)
+
+
+def test_thresholds_and_biases_have_no_weight_decay(work):
+    model = built(distilling())
+    decayed, kept = model.optimizer_g.param_groups
+    assert (decayed['weight_decay'], kept['weight_decay']) == (0.1, 0.0)
+    assert all(p.dim() > 1 for p in decayed['params'])
+    assert all(p.dim() <= 1 for p in kept['params'])
+    trained = sum(p.numel() for net in (model.net_g, model.net_adapters) for p in net.parameters())
+    assert sum(p.numel() for group in model.optimizer_g.param_groups for p in group['params']) == trained
+
+
+def test_gradient_clipping_limits_the_norm_over_all_parameters(work, monkeypatch):
+    options = training()
+    options['train'].update(grad_clip=1e-3, optim_g={'type': 'SGD', 'lr': 1.0})
+    model = built(options)
+    start = [p.detach().clone() for p in model.net_g.parameters()]
+    model.feed_data(batch())
+    model.optimize_parameters(1)
+    moved = sum((a - b).square().sum() for a, b in zip(model.net_g.parameters(), start, strict=True)).sqrt()
+    assert moved.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_loss_terms_are_those_of_the_formulas(work):
+    model = built(training())
+    model.feed_data(batch())
+    terms = model.compute_losses(1)
+    spectrum = torch.view_as_real(torch.fft.rfft2(model.output - model.gt, norm='ortho'))
+    assert terms['l_pix'].item() == pytest.approx((model.output - model.gt).abs().mean().item())
+    assert terms['l_fft'].item() == pytest.approx(0.1 * spectrum.abs().mean().item(), rel=1e-5)
+
+
+def test_a_broken_loss_stops_the_training_with_advice(work):
+    model = built(training())
+    model.feed_data({**batch(), 'gt': torch.full((2, 3, 16, 16), float('nan'))})
+    model.optimize_parameters(2)
+    with pytest.raises(FloatingPointError, match='l_pix, l_fft is not finite .* lower train.optim_g.lr'):
+        model.get_current_log()
+
+
+def test_tiles_in_validation_give_the_picture_of_the_whole(work):
+    model = built(training())
+    model.feed_data(batch(48))
+    model.test()
+    whole = model.output
+    model.opt['val'].update(tile=24, tile_pad=24)
+    model.test()
+    assert (model.output - whole).abs().max() < 1e-4
+
+
+def test_teachers_noise_level_comes_from_the_dataset(work):
+    options = training(network_g={'type': 'FFDNet', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3})
+    model = built(options)
+    model.feed_data({**batch(), 'sigma': torch.tensor([10.0, 50.0])})
+    model.test()
+    net = model.network_to_deploy()
+    with torch.no_grad():
+        alone = [net(model.lq[i:i + 1], sigma=sigma) for i, sigma in enumerate((10.0, 50.0))]
+    assert torch.allclose(model.output, torch.cat(alone), atol=1e-6)
+
+
+def test_distillation_without_its_block_or_with_wrong_paths_gets_one_sentence(work, capsys):
+    assert main(['train', '-opt', write({**distilling(), 'distill': None})]) == 2
+    options = distilling()
+    options['distill']['hints'][0]['student'] = 'decoder.1'
+    assert main(['train', '-opt', write(options)]) == 2
+    errors = capsys.readouterr().err
+    assert 'Traceback' not in errors
+    assert re.search(r'"decoder.1" does not exist .* decoder\.0 1x\(4x32x32\)', errors)
+
+
+@pytest.mark.parametrize('cls', [SNNModel, ANNSNNDistillModel])
+def test_docstring_yaml_builds(work, cls):
+    blocks = yaml.safe_load(cls.__doc__.split('.. code-block:: yaml')[1].replace('1e-', '1.0e-'))
+    os.makedirs('pretrained')
+    torch.save(build_network({'type': 'FFDNet', 'in_nc': 3, 'out_nc': 3, 'nc': 96, 'nb': 12}).state_dict(),
+               'pretrained/ffdnet_color.pth')
+    options = {**training(), **blocks}
+    assert type(built(options)) is cls

@@ -1,0 +1,157 @@
+"""Option files: each file of the repository passes `basicsr-snn check` on stub data, each mistake gets its sentence."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from basicsr.archs import build_network
+
+from basicsr_snn.cli.main import main
+from basicsr_snn.errors import UserError
+from basicsr_snn.options import check_options, read_options
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+OPTION_FILES = sorted((REPOSITORY / 'options').rglob('*.yml'))
+BASICSR_PRETRAINED = 'pretrain_network_g'
+
+
+def stub_pictures(dataset: dict, root: Path) -> None:
+    """As many small pictures as the option file speaks of, where it says."""
+    folder = root / dataset['dataroot_gt']
+    folder.mkdir(parents=True, exist_ok=True)
+    count = (dataset.get('subset') or [0, 2])[1]
+    rng = np.random.default_rng(0)
+    shape = (70, 66, 3) if dataset.get('in_ch', 3) == 3 else (70, 66)
+    content = cv2.imencode('.png', rng.integers(0, 256, shape, dtype=np.uint8))[1].tobytes()
+    for index in range(count):
+        (folder / f'{index:03d}.png').write_bytes(content)
+
+
+def stub_weights(network: dict, path: str | None, param_key: str | None, root: Path) -> None:
+    """Random weights in the file that the option file names."""
+    if path and not (root / path).exists():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        weights = build_network(dict(network)).state_dict()
+        torch.save({param_key: weights} if param_key else weights, root / path)
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch):
+    """A working folder in which the data and weights of an option file exist, made of stubs."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(file: Path) -> None:
+        options = read_options(file)
+        for dataset in options['datasets'].values():
+            stub_pictures(dataset, tmp_path)
+        stub_weights(options['network_g'], options['path'].get(BASICSR_PRETRAINED), options['path'].get('param_key_g'),
+                     tmp_path)
+        teacher = (options.get('distill') or {}).get('teacher')
+        if teacher:
+            stub_weights(teacher['network'], teacher['path'], teacher.get('param_key'), tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize('file', OPTION_FILES, ids=lambda file: str(file.relative_to(REPOSITORY / 'options')))
+def test_every_option_file_passes_check(file, stubs, capsys):
+    stubs(file)
+    assert main(['check', '-opt', str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert 'all values finite' in printed
+    assert ('student decoder.0' in printed) == ('distill' in read_options(file))
+
+
+def test_the_option_files_cover_what_the_project_promises():
+    names = {str(file.relative_to(REPOSITORY / 'options').with_suffix('')) for file in OPTION_FILES}
+    assert {f'train/SpikerIR/{kind}_color{sigma}' for kind in ('hkd_ffdnet', 'hkd_dncnn', 'control', 'twin')
+            for sigma in (15, 25, 50, 'blind')} < names
+    tested = {block['name'] for file in OPTION_FILES if file.parts[-3] == 'test'
+              for block in read_options(file)['datasets'].values()}
+    assert tested == {'CBSD68', 'Kodak24', 'McMaster', 'Urban100', 'BSD68', 'Set12'}
+
+
+def test_students_control_and_twin_share_their_recipe():
+    """What is compared may differ only in what it is compared for."""
+    for sigma in (15, 25, 50, 'blind'):
+        recipes = [read_options(REPOSITORY / f'options/train/SpikerIR/{kind}_color{sigma}.yml')
+                   for kind in ('control', 'hkd_ffdnet', 'hkd_dncnn', 'twin')]
+        for recipe in recipes:
+            for key in ('name', 'model_type', 'distill'):
+                recipe.pop(key, None)
+            recipe['network_g'].pop('neuron')
+        assert all(recipe == recipes[0] for recipe in recipes)
+
+
+def demo(**changes) -> dict:
+    options = read_options(REPOSITORY / 'options/train/demo.yml')
+    for path, value in changes.items():
+        block = options
+        *parents, key = path.split('__')
+        for parent in parents:
+            block = block[int(parent) if isinstance(block, list) else parent]
+        block[key] = value
+    return options
+
+
+@pytest.mark.parametrize(('changes', 'sentence'), [
+    ({'model_typ': 'x'}, 'The option file has an unknown key "model_typ"; did you mean model_type'),
+    ({'model_type': 'SNNModl'}, 'model_type is "SNNModl", which is not known; did you mean SNNModel'),
+    ({'network_g__type': 'SpikrIR'}, 'did you mean SpikerIR'),
+    ({'network_g__neurn': {}}, 'network_g has an unknown key "neurn"; did you mean neuron'),
+    ({'datasets__train__sigm': 25}, 'datasets: train has an unknown key "sigm"; did you mean sigma'),
+    ({'datasets__train__batch_size_per_gpu': None}, 'datasets: train lacks batch_size_per_gpu'),
+    ({'datasets__test_1': {}}, 'datasets: test_1 is no phase of a training; write train or val'),
+    ({'path__pretrained_network_g': 'x'}, 'did you mean pretrain_network_g'),
+    ({'train__optim_g__lrr': 1}, 'train: optim_g has an unknown key "lrr"; did you mean lr'),
+    ({'train__optim_g__type': 'Adan'}, 'did you mean Adam'),
+    ({'train__optim_g__lr': '1e-3x'}, "lr is '1e-3x', but must be a number"),
+    ({'train__scheduler__periods': [10]}, r'periods \[10\] end before total_iter 600'),
+    ({'train__scheduler__type': 'Cosine'}, 'train: scheduler: type is "Cosine"'),
+    ({'train__pixel_opt': None}, r'train has no image loss; add `pixel_opt: \{type: L1Loss\}`'),
+    ({'train__fft_opt': {'type': 'FFTLoss', 'weight': 1}}, 'unknown key "weight"; did you mean loss_weight'),
+    ({'val__metrics__psnr': {'type': 'calculate_psnr'}}, 'val: metrics: psnr lacks crop_border'),
+    ({'val__tile': 0}, 'tile is 0, but must be a number of at least 1'),
+    ({'distill__teacher__pth': 'x'}, 'distill: teacher has an unknown key "pth"; did you mean path'),
+    ({'distill__hints__0__tap': 'x'}, 'distill: hints: 0 has an unknown key "tap"'),
+    ({'distill__hints__0__loss': {'type': 'FeatureHintLos'}}, 'did you mean FeatureHintLoss'),
+    ({'distill__schedul': {}}, 'did you mean schedule'),
+    ({'model_type': 'SNNModel'}, 'SNNModel does not read the distill: block; write model_type: ANNSNNDistillModel'),
+    ({'logger__print_freq': None}, 'logger lacks print_freq'),
+])
+def test_every_mistake_gets_its_sentence(changes, sentence):
+    check_options(demo())
+    with pytest.raises(UserError, match=sentence):
+        check_options(demo(**changes))
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(UserError) as error:
+        check_options(demo(network_g__neurn={}, train__optim_g__lrr=1))
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_options_of_basicsr_models_are_left_to_basicsr():
+    check_options({'name': 'x', 'model_type': 'SRModel', 'some_other_plugin': 1})
+
+
+def test_unreadable_option_files(tmp_path, capsys):
+    broken = tmp_path / 'broken.yml'
+    broken.write_text('name: [1, 2\n')
+    assert main(['check', '-opt', str(broken)]) == 2
+    assert 'is not valid YAML' in capsys.readouterr().err
+    broken.write_text(yaml.safe_dump([1, 2]))
+    with pytest.raises(UserError, match='names no model_type'):
+        read_options(broken)
+
+
+def test_training_refuses_bad_options_before_it_makes_anything(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path('bad.yml').write_text((REPOSITORY / 'options/train/demo.yml').read_text().replace('ema_decay', 'ema_decy'))
+    assert main(['train', '-opt', 'bad.yml']) == 2
+    assert 'did you mean ema_decay' in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ['bad.yml']
