@@ -15,5 +15,6 @@ class UserError(ValueError):
 
 def near_matches(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:
     """The ``count`` names of ``allowed`` closest to ``given``, best first; all of them in order when none is close."""
-    names = [str(name) for name in allowed]
-    return difflib.get_close_matches(str(given), names, n=count, cutoff=0.5) or names[:count]
+    names = {str(name).lower(): str(name) for name in allowed}
+    close = difflib.get_close_matches(str(given).lower(), names, n=count, cutoff=0.5)
+    return [names[name] for name in close] or list(names.values())[:count]

@@ -129,6 +129,16 @@ def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[s
     return options, arguments
 
 
+def keep_datasets(options: dict[str, Any], names: Iterable[str]) -> None:
+    """Leave only the datasets of these names in parsed options; a ``UserError`` names one that is not there."""
+    known = {block.get('name'): phase for phase, block in options['datasets'].items()}
+    for name in names:
+        if name not in known:
+            raise UserError(f'--sets got {name}, but the option file has no dataset of that name; did you mean '
+                            f'{" or ".join(near_matches(name, known))}?')
+    options['datasets'] = {known[name]: options['datasets'][known[name]] for name in names}
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Check the options of one training or test.
 
@@ -142,6 +152,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     models, name = registered(MODEL_REGISTRY), options.get('model_type')
     if check.choice(name, 'model_type', models) and issubclass(models[name], SNNModel):
         _check_our_model(check, options, training='train' in options)
+    if isinstance(options.get('num_gpu'), int) and options['num_gpu'] > torch.cuda.device_count():
+        check.mistakes.append(f'num_gpu is {options["num_gpu"]}, but this machine has {torch.cuda.device_count()} CUDA '
+                              'devices; write num_gpu: auto.')
     if check.mistakes:
         raise UserError('\n'.join(check.mistakes))
 

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import restore
 
+TILE_PAD = 72
+"""Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""
+
 
 @dataclass(frozen=True)
 class _Span:

@@ -19,6 +19,10 @@ SUFFIXES = ('.pth', '.pt', '.safetensors')
 SHOWN = 3
 
 
+class MissingEntryError(UserError):
+    """A weight file without the entry that ``param_key`` names."""
+
+
 def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None, strict: bool = True) -> None:
     """Load a weight file into a network.
 
@@ -30,7 +34,8 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
         strict: Whether names and shapes must agree. If not, what fits is loaded, and the log names what was left out.
 
     Raises:
-        UserError: The file is missing or unreadable, has no such entry, or does not fit the network.
+        UserError: The file is missing or unreadable, or does not fit the network.
+        MissingEntryError: The file has no entry ``param_key``.
     """
     path = Path(path)
     given = _without_ddp_prefix(_select(_read(path), path, param_key), net)
@@ -97,7 +102,7 @@ def _select(content: Mapping[str, Any], path: Path, param_key: str | None) -> Ma
         entries = [key for key, value in content.items() if isinstance(value, Mapping)]
         allowed = f'it has {", ".join(entries)}' if entries else 'it is a plain state dict'
         instead = f'param_key: {near_matches(param_key, entries)[0]}' if entries else 'param_key: ~'
-        raise UserError(f'{path} has no entry "{param_key}": {allowed}; write {instead}.')
+        raise MissingEntryError(f'{path} has no entry "{param_key}": {allowed}; write {instead}.')
     weights = content if param_key is None else content[param_key]
     tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:

@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import basicsr_snn  # before basicsr, which it repairs
+
+# isort: split
 import matplotlib
 import numpy as np
 import torch
@@ -20,7 +23,6 @@ from rich.table import Table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
-import basicsr_snn
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.cli.main import main as command
 from basicsr_snn.data.noise import add_gaussian_noise
@@ -136,8 +138,8 @@ def main() -> int:
     draw_training(next(Path('tb_logger/demo').iterdir()).parent, noisy_db, RESULTS / 'training_curve.png')
     denoised = command(['denoise', '-i', str(list_pictures(PICTURES)[0]), '-o', str(RESULTS / 'denoised'),
                         '--noise', str(SIGMA), '--gt', '-opt', str(OPTIONS), '--weights', str(STUDENT)])
-    console.print(result_table(noisy_db, {'spiking student (tiny)': (student_db, student_cost),
-                                          'teacher FFDNet': (mean_psnr(teachers), teacher_cost)}))
+    console.print(result_table(noisy_db, {'student': (student_db, student_cost),
+                                          'FFDNet': (mean_psnr(teachers), teacher_cost)}))
     console.print(f'Trained in {trained:.0f} s. See {RESULTS}/before_after.png, {RESULTS}/training_curve.png and '
                   f'{RESULTS}/denoised.')
     if student_db < noisy_db + NEEDED_GAIN:

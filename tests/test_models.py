@@ -248,6 +248,26 @@ def test_teachers_noise_level_comes_from_the_dataset(work):
     assert torch.allclose(model.output, torch.cat(alone), atol=1e-6)
 
 
+def test_weights_that_are_missing_or_do_not_fit_get_one_sentence(work, capsys):
+    options = training('run', path={'pretrain_network_g': 'teachr.pth'})
+    assert main(['train', '-opt', write(options)]) == 2
+    options['path']['pretrain_network_g'] = 'teacher.pth'
+    assert main(['train', '-opt', write(options)]) == 2
+    errors = capsys.readouterr().err
+    assert 'weight file teachr.pth does not exist; did you mean teacher.pth' in errors
+    assert 'teacher.pth does not fit the network SpikerIR' in errors
+    assert 'Traceback' not in errors
+
+
+def test_a_plain_weight_file_starts_network_and_moving_average(work):
+    net = build_network({'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3})
+    net.load_state_dict(torch.load('teacher.pth', weights_only=True))
+    model = built(training(network_g=dict(TEACHER), path={'pretrain_network_g': 'teacher.pth'}))
+    for loaded in (model.net_g, model.net_g_ema):
+        for name, tensor in loaded.state_dict().items():
+            assert torch.equal(tensor, net.state_dict()[name])
+
+
 def test_distillation_without_its_block_or_with_wrong_paths_gets_one_sentence(work, capsys):
     assert main(['train', '-opt', write({**distilling(), 'distill': None})]) == 2
     options = distilling()

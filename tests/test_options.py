@@ -12,7 +12,7 @@ from basicsr.archs import build_network
 
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
-from basicsr_snn.options import check_options, read_options
+from basicsr_snn.options import check_options, keep_datasets, read_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OPTION_FILES = sorted((REPOSITORY / 'options').rglob('*.yml'))
@@ -100,6 +100,7 @@ def demo(**changes) -> dict:
 
 @pytest.mark.parametrize(('changes', 'sentence'), [
     ({'model_typ': 'x'}, 'The option file has an unknown key "model_typ"; did you mean model_type'),
+    ({'num_gpu': 64}, 'num_gpu is 64, but this machine has .* write num_gpu: auto'),
     ({'model_type': 'SNNModl'}, 'model_type is "SNNModl", which is not known; did you mean SNNModel'),
     ({'network_g__type': 'SpikrIR'}, 'did you mean SpikerIR'),
     ({'network_g__neurn': {}}, 'network_g has an unknown key "neurn"; did you mean neuron'),
@@ -110,7 +111,7 @@ def demo(**changes) -> dict:
     ({'train__optim_g__lrr': 1}, 'train: optim_g has an unknown key "lrr"; did you mean lr'),
     ({'train__optim_g__type': 'Adan'}, 'did you mean Adam'),
     ({'train__optim_g__lr': '1e-3x'}, "lr is '1e-3x', but must be a number"),
-    ({'train__scheduler__periods': [10]}, r'periods \[10\] end before total_iter 600'),
+    ({'train__scheduler__periods': [10]}, r'periods \[10\] end before total_iter 400'),
     ({'train__scheduler__type': 'Cosine'}, 'train: scheduler: type is "Cosine"'),
     ({'train__pixel_opt': None}, r'train has no image loss; add `pixel_opt: \{type: L1Loss\}`'),
     ({'train__fft_opt': {'type': 'FFTLoss', 'weight': 1}}, 'unknown key "weight"; did you mean loss_weight'),
@@ -137,6 +138,14 @@ def test_all_mistakes_are_told_at_once():
 
 def test_options_of_basicsr_models_are_left_to_basicsr():
     check_options({'name': 'x', 'model_type': 'SRModel', 'some_other_plugin': 1})
+
+
+def test_sets_of_a_test_can_be_chosen():
+    options = read_options(REPOSITORY / 'options/test/SpikerIR/color25.yml')
+    keep_datasets(options, ['Urban100', 'CBSD68'])
+    assert [block['name'] for block in options['datasets'].values()] == ['Urban100', 'CBSD68']
+    with pytest.raises(UserError, match='--sets got Kodak.*did you mean'):
+        keep_datasets(options, ['Kodak'])
 
 
 def test_unreadable_option_files(tmp_path, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.tiling import TILE_PAD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +21,6 @@ AUTO_TILE_ABOVE = 2_000_000
 """Pixels above which a picture is restored in tiles when ``-t`` is not given."""
 
 AUTO_TILE = 768
-TILE_PAD = 72
-"""Covers what one output pixel of any shipped network depends on, so that tiles leave no seam."""
-
 SSIM_WINDOW = 11
 
 

@@ -48,6 +48,7 @@ def inventory() -> dict[str, list]:
     from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, MODEL_REGISTRY
 
     from basicsr_snn import zoo
+    from basicsr_snn.losses.hint_loss import CRITERIA
     from basicsr_snn.spiking.neurons import NEURONS
 
     return {
@@ -57,6 +58,7 @@ def inventory() -> dict[str, list]:
         'datasets': _ours(DATASET_REGISTRY),
         'losses': _ours(LOSS_REGISTRY),
         'neurons': list(NEURONS),
+        'hint losses': list(CRITERIA),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from basicsr_snn import __version__
 from basicsr_snn.errors import UserError, near_matches
 
 VERBS = ('train', 'test', 'denoise', 'list', 'prepare', 'check')
@@ -48,19 +49,11 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(argv: Sequence[str]) -> _Parser:
     parser = _Parser(prog=PROGRAM, description='Spiking image restoration for BasicSR: train, test and run networks.')
-    parser.add_argument('--version', action=_Version, nargs=0, help='show the version and exit')
+    parser.add_argument('--version', action='version', version=f'{PROGRAM} {__version__}')
     subparsers = parser.add_subparsers(dest='verb', metavar='VERB', required=True)
     for verb in _verbs_to_parse(argv):
         _verb(verb).add_parser(subparsers)
     return parser
-
-
-class _Version(argparse.Action):
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from basicsr_snn import __version__
-
-        parser.exit(message=f'{PROGRAM} {__version__}\n')
 
 
 def _verbs_to_parse(argv: Sequence[str]) -> Sequence[str]:

@@ -11,6 +11,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser('test', help='score the network of an option file',
                                    description="BasicSR's test: PSNR and SSIM, and for spiking networks their cost.")
     add_pipeline_arguments(parser)
+    parser.add_argument('--sets', nargs='+', default=[], metavar='NAME',
+                        help='only these datasets of the option file (default: all)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
     """
     from basicsr_snn.test import main
 
-    main(pipeline_argv(args))
+    main(pipeline_argv(args), args.sets)
     return 0

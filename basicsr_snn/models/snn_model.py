@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.restoring import deployed, restore
-from basicsr_snn.tiling import tiled_forward
+from basicsr_snn.tiling import TILE_PAD, tiled_forward
+from basicsr_snn.weights import MissingEntryError, load_weights
 
 ENERGY_PICTURES = 2
 """Pictures of a validation whose operations are counted, unless ``val.energy`` says otherwise."""
@@ -46,7 +47,7 @@ class SNNModel(SRModel):
           val_freq: 2000
           save_img: false
           tile: 512
-          tile_pad: 32
+          tile_pad: 72
           metrics: {psnr: {type: calculate_psnr, crop_border: 0}}
     """
 
@@ -61,6 +62,15 @@ class SNNModel(SRModel):
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.grad_clip = train_opt.get('grad_clip')
         super().init_training_settings()
+
+    def load_network(self, net: nn.Module, load_path: str, strict: bool = True,
+                     param_key: str | None = 'params') -> None:
+        """Load weights as BasicSR does, with a sentence for what can be wrong; any entry if the file lacks the key."""
+        try:
+            load_weights(self.get_bare_model(net), load_path, param_key, strict)
+        except MissingEntryError as missing:
+            get_root_logger().info(f'{missing} Loading what it has.')
+            load_weights(self.get_bare_model(net), load_path, None, strict)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters to optimise: weights, and thresholds and biases, which no weight decay may pull to zero."""
@@ -134,7 +144,7 @@ class SNNModel(SRModel):
         with self.counter if counted else nullcontext(), torch.inference_mode():
             val_opt = self.opt.get('val') or {}
             if val_opt.get('tile'):
-                self.output = tiled_forward(net, self.lq, val_opt['tile'], val_opt.get('tile_pad', 32),
+                self.output = tiled_forward(net, self.lq, val_opt['tile'], val_opt.get('tile_pad', TILE_PAD),
                                             sigma=self.sigma)
             else:
                 self.output = restore(net, self.lq, self.sigma)
@@ -159,10 +169,10 @@ class SNNModel(SRModel):
         """Write parameters, firing rate, synaptic operations and energy into log and TensorBoard."""
         self.energy_report = report
         energy = report.energy_nj_px()
+        rate = f'\t # firing rate: {report.firing_rate:.4f} spikes a neuron and step\n' if report.neuron_updates else ''
         get_root_logger().info(
             f'Cost on {dataset_name} ({report.pictures} picture{"s" if report.pictures > 1 else ""} counted)\n'
-            f'\t # params: {report.params:,d}\n'
-            f'\t # firing rate: {report.firing_rate:.4f} spikes a neuron and step\n'
+            f'\t # params: {report.params:,d}\n{rate}'
             f'\t # SynOps: {report.acs_per_px:,.0f} ACs/px, {report.macs_per_px:,.0f} MACs/px\n'
             f'\t # energy: {energy:.2f} nJ/px ({DEFAULT_PRESET}, arithmetic only)\n')
         if tb_logger:

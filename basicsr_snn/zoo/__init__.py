@@ -50,7 +50,7 @@ class Row:
     neuron: str
     T: int | None
     D: int | None
-    noise: float | tuple[float, float]
+    noise: float | list[float]
     licence: str
     source: str
     notes: str = ''

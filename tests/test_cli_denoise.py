@@ -1,0 +1,350 @@
+"""``basicsr-snn denoise`` on pictures of all kinds."""
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from basicsr_snn import load, zoo
+from basicsr_snn.archs.dncnn_arch import DnCNN
+from basicsr_snn.cli.denoise import AUTO_TILE, AUTO_TILE_ABOVE, Denoiser, score
+from basicsr_snn.cli.main import main
+
+SMALL = {'type': 'DnCNN', 'nc': 4, 'nb': 3}
+
+
+def smooth_picture(*shape: int, bits: int = 8, seed: int = 0) -> np.ndarray:
+    """A picture (H, W) or (H, W, C) as OpenCV stores it."""
+    coarse = np.random.default_rng(seed).random((4, 5, *shape[2:]), dtype=np.float32)
+    fine = cv2.resize(coarse, shape[1::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    return np.rint(fine * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def save(path: Path, stored: np.ndarray) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), stored)
+    return stored
+
+
+def read(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def as_batch(stored: np.ndarray) -> torch.Tensor:
+    """(1, 3, H, W) RGB in 0..1 of a stored BGR picture."""
+    rgb = stored[..., ::-1].astype(np.float32) / np.iinfo(stored.dtype).max
+    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None]
+
+
+def as_stored(batch: torch.Tensor, dtype: type) -> np.ndarray:
+    """The stored BGR picture of (1, 3, H, W) RGB in 0..1."""
+    pixels = batch[0].detach().double().clamp(0, 1).mul(np.iinfo(dtype).max).round().numpy()
+    return pixels.transpose(1, 2, 0)[..., ::-1].astype(dtype)
+
+
+def denoise(*arguments: object) -> int:
+    return main(['denoise', *map(str, arguments)])
+
+
+def option_file(folder: Path, network: dict, weights: dict | None = None, **path: object) -> Path:
+    """An option file, and beside it ``net.pth`` with the weights of that network."""
+    torch.manual_seed(0)
+    torch.save(zoo.build(network).state_dict() if weights is None else weights, folder / 'net.pth')
+    file = folder / 'x.yml'
+    file.write_text(yaml.safe_dump({'network_g': network, 'path': path}))
+    return file
+
+
+@pytest.fixture
+def small(tmp_path) -> tuple[str, ...]:
+    """Arguments that name a small colour network."""
+    options = option_file(tmp_path, {**SMALL, 'in_nc': 3, 'out_nc': 3})
+    return '-opt', str(options), '--weights', str(tmp_path / 'net.pth')
+
+
+def test_result_is_that_of_the_network(tmp_path):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(13, 10, 3))
+    assert denoise('-i', tmp_path / 'in' / 'a.png', '-o', tmp_path / 'out', '-n', 'ffdnet_color') == 0
+    expected = as_stored(load('ffdnet_color')(as_batch(stored)), np.uint8)
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), expected, atol=1)  # a half may tip
+
+
+def test_default_network_is_that_of_the_zoo(tmp_path):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(13, 10, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out') == 0
+    expected = as_stored(load(zoo.default_name())(as_batch(stored)), np.uint8)
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), expected, atol=1)
+
+
+def test_sixteen_bits_stay_sixteen(tmp_path, small):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3, bits=16))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    net = DnCNN(nc=4, nb=3)
+    net.load_state_dict(torch.load(tmp_path / 'net.pth'))
+    result = read(tmp_path / 'out' / 'a.png')
+    assert result.dtype == np.uint16
+    np.testing.assert_allclose(result.astype(int), as_stored(net(as_batch(stored)), np.uint16), atol=1)
+
+
+def test_alpha_is_copied(tmp_path, small):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 4))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    result = read(tmp_path / 'out' / 'a.png')
+    assert result.shape == (9, 12, 4)
+    np.testing.assert_array_equal(result[:, :, 3], stored[:, :, 3])
+    assert not np.array_equal(result[:, :, :3], stored[:, :, :3])
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_grey_goes_through_a_colour_network_three_times(tmp_path, small, bits):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, bits=bits))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    net = DnCNN(nc=4, nb=3)
+    net.load_state_dict(torch.load(tmp_path / 'net.pth'))
+    answer = net(as_batch(np.dstack([stored] * 3)))
+    result = read(tmp_path / 'out' / 'a.png')
+    assert result.shape == (9, 12)
+    expected = as_stored(answer.mean(1, keepdim=True).expand(1, 3, 9, 12), result.dtype.type)[..., 0]
+    np.testing.assert_allclose(result.astype(int), expected, atol=1)
+
+
+def test_colour_goes_through_a_grey_network_channel_by_channel(tmp_path, capsys):
+    options = option_file(tmp_path, {**SMALL, 'in_nc': 1, 'out_nc': 1}, pretrain_network_g=str(tmp_path / 'net.pth'))
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    save(tmp_path / 'in' / 'b.png', smooth_picture(9, 12, 3, seed=1))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '-opt', options) == 0
+    net = DnCNN(in_nc=1, out_nc=1, nc=4, nb=3)
+    net.load_state_dict(torch.load(tmp_path / 'net.pth'))
+    answer = torch.cat([net(as_batch(stored)[:, channel:channel + 1]) for channel in range(3)], dim=1)
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), as_stored(answer, np.uint8), atol=1)
+    assert capsys.readouterr().err.count('channel by channel') == 1
+
+
+def test_a_bad_file_does_not_stop_the_others(tmp_path, small, capsys):
+    for name in ('a.png', 'c.png'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    (tmp_path / 'in' / 'b.png').write_bytes(b'no picture')
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 1
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['a.png', 'c.png']
+    caught = capsys.readouterr()
+    assert '2 of 3 pictures written' in caught.out
+    assert '1 of 3 pictures failed' in caught.err
+    assert re.search(r'in/b\.png: .* is no readable picture', caught.err)
+
+
+def test_nan_is_a_failure_and_not_a_picture(tmp_path, capsys):
+    weights = {name: torch.full_like(value, torch.nan) for name, value in DnCNN(nc=4, nb=3).state_dict().items()}
+    options = option_file(tmp_path, {**SMALL, 'in_nc': 3, 'out_nc': 3}, weights)
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '-opt', options, '--weights',
+                   tmp_path / 'net.pth') == 1
+    assert not (tmp_path / 'out' / 'a.png').exists()
+    assert 'NaN or infinity' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('through_link', [False, True])
+def test_inputs_are_never_overwritten(tmp_path, small, capsys, through_link):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    before = (tmp_path / 'in' / 'a.png').read_bytes()
+    output = tmp_path / 'in'
+    if through_link:
+        output = tmp_path / 'link'
+        output.symlink_to(tmp_path / 'in', target_is_directory=True)
+    assert denoise('-i', tmp_path / 'in', '-o', output, *small) == 2
+    assert 'would overwrite an input; choose another folder with -o' in capsys.readouterr().err
+    assert (tmp_path / 'in' / 'a.png').read_bytes() == before
+
+
+def test_hard_link_to_the_input_is_not_overwritten(tmp_path, small):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    (tmp_path / 'out').mkdir()
+    os.link(tmp_path / 'in' / 'a.png', tmp_path / 'out' / 'a.png')
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 2
+
+
+def test_suffix_allows_the_same_folder(tmp_path, small):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    before = (tmp_path / 'in' / 'a.png').read_bytes()
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'in', '--suffix', 'clean', *small) == 0
+    assert (tmp_path / 'in' / 'a.png').read_bytes() == before
+    assert read(tmp_path / 'in' / 'a_clean.png').shape == (9, 12, 3)
+
+
+def test_a_suffix_may_not_hit_another_input(tmp_path, small):
+    for name in ('a.png', 'a_clean.png'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'in', '--suffix', 'clean', *small) == 2
+
+
+def test_two_results_of_one_name_are_refused(tmp_path, small, capsys):
+    for name in ('a.png', 'a.bmp'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'png', *small) == 2
+    assert 'would both be written to' in capsys.readouterr().err
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['a.bmp', 'a.png']
+
+
+def test_extension_can_be_chosen(tmp_path, small):
+    save(tmp_path / 'in' / 'a.bmp', smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'TIF', *small) == 0
+    assert read(tmp_path / 'out' / 'a.tif').shape == (9, 12, 3)
+
+
+def test_extension_that_cannot_hold_the_picture_is_a_failure(tmp_path, small, capsys):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3, bits=16))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'jpg', *small) == 1
+    assert 'cannot hold 16 bits' in capsys.readouterr().err
+
+
+def test_sub_folders_are_kept_and_results_not_read_again(tmp_path, small, capsys):
+    for name in ('a.png', 'x/a.png', 'x/y/b.png'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    output = tmp_path / 'in' / 'out'
+    for _ in range(2):
+        assert denoise('-i', tmp_path / 'in', '-o', output, '--recursive', *small) == 0
+        assert '3 of 3 pictures' in capsys.readouterr().out
+    assert sorted(path.relative_to(output).as_posix() for path in output.rglob('*.png')) == [
+        'a.png', 'x/a.png', 'x/y/b.png']
+
+
+def test_sub_folders_are_left_alone_unless_asked_for(tmp_path, small):
+    for name in ('a.png', 'x/b.png'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    assert [path.name for path in (tmp_path / 'out').rglob('*.png')] == ['a.png']
+
+
+def test_tiles_give_the_same_file(tmp_path, small, capsys):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(37, 50, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'whole', '-t', 0, *small) == 0
+    assert 'in tiles of' not in capsys.readouterr().err
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'tiled', '-t', 16, '--tile_pad', 4, *small) == 0
+    assert '50x37 pixels, in tiles of 16 + 2 x 4' in capsys.readouterr().err
+    difference = read(tmp_path / 'whole' / 'a.png').astype(int) - read(tmp_path / 'tiled' / 'a.png')
+    assert np.abs(difference).max() <= 1
+
+
+def test_large_pictures_are_tiled_unless_told_otherwise():
+    width = AUTO_TILE_ABOVE // 1000
+    assert Denoiser(None, 3).tile_for(1000, width) == 0
+    assert Denoiser(None, 3).tile_for(1001, width) == AUTO_TILE
+    assert Denoiser(None, 3, tile=0).tile_for(1001, width) == 0
+    assert Denoiser(None, 3, tile=64).tile_for(60, 64) == 0
+    assert Denoiser(None, 3, tile=64).tile_for(60, 65) == 64
+
+
+def noisy_picture(stored: np.ndarray, sigma: float, seed: int) -> torch.Tensor:
+    """The test protocol in its own words: noise on the float RGB picture in height, width, channel order."""
+    rgb = stored[..., ::-1].astype(np.float32) / 255
+    np.random.seed(seed)
+    rgb += np.random.normal(0, sigma / 255, rgb.shape)
+    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None]
+
+
+@pytest.mark.parametrize('seed', [0, 7])
+def test_noise_follows_the_test_protocol(tmp_path, small, seed):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--noise', 25, '--seed', seed, *small) == 0
+    net = DnCNN(nc=4, nb=3)
+    net.load_state_dict(torch.load(tmp_path / 'net.pth'))
+    expected = as_stored(net(noisy_picture(stored, 25, seed)), np.uint8)
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), expected, atol=1)
+
+
+def test_printed_scores_are_those_of_the_written_files(tmp_path, capsys):
+    stored = [save(tmp_path / 'in' / f'{name}.png', smooth_picture(40, 32, 3, seed=seed))
+              for seed, name in enumerate('ab')]
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '-n', 'ffdnet_color', '--noise', 25, '--gt') == 0
+    printed = [[float(number) for number in re.findall(r'\d+\.\d+', line)]
+               for line in capsys.readouterr().out.splitlines() if re.search(r'\b(a\.png|b\.png|mean)\b', line)]
+    expected = []
+    for name, clean in zip('ab', stored, strict=True):
+        result, noisy = read(tmp_path / 'out' / f'{name}.png'), as_stored(noisy_picture(clean, 25, 0), np.uint8)
+        expected.append([peak_signal_noise_ratio(clean, noisy), peak_signal_noise_ratio(clean, result)])
+    expected.append(np.mean(expected, axis=0))
+    np.testing.assert_allclose(np.array(printed)[:, :2], expected, atol=0.006)
+    assert printed[2][1] > printed[2][0] + 5  # it does denoise
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_scores_equal_those_of_scikit_image(channels):
+    rng = np.random.default_rng(0)
+    clean = smooth_picture(30, 40, 3)[..., :channels] / 255
+    noisy = clean + rng.normal(0, 0.2, clean.shape)
+    restored = clean + rng.normal(0, 0.02, clean.shape)
+    found = score(clean, noisy, restored)
+    whole, *others = (np.rint(pixels.clip(0, 1) * 255).astype(np.uint8) for pixels in (clean, noisy, restored))
+    for pixels, psnr, ssim in zip(others, (found.noisy_psnr, found.psnr), (found.noisy_ssim, found.ssim), strict=True):
+        assert psnr == pytest.approx(peak_signal_noise_ratio(whole, pixels), abs=1e-6)
+        assert ssim == pytest.approx(structural_similarity(
+            whole, pixels, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False), abs=1e-4)
+
+
+def test_pictures_too_small_for_ssim_have_none(tmp_path, small, capsys):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(5, 4, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--noise', 25, '--gt', *small) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if 'a.png' in line)
+    assert len(re.findall(r'\d+\.\d+', line)) == 2
+    assert line.count(' - ') == 2
+
+
+@pytest.mark.parametrize(('arguments', 'told'), [
+    ((), 25.0), (('--sigma', 60), 60.0), (('--noise', 15), 15.0), (('--noise', 15, '--sigma', 0), 0.0)])
+def test_noise_level_told_to_the_network(tmp_path, arguments, told):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(12, 14, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '-n', 'ffdnet_color', *arguments) == 0
+    given = noisy_picture(stored, 15, 0) if '--noise' in arguments else as_batch(stored)
+    expected = as_stored(load('ffdnet_color')(given, sigma=told), np.uint8)
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    ('--gt', '--gt was given without --noise'),
+    ('--weights net.pth', 'was given without -opt'),
+    ('-n ffdnet_color -opt x.yml', 'not allowed with argument'),
+    ('-n ffdnet', 'did you mean ffdnet_color'),
+    ('-n dncnn_color_blind --sigma 15', 'DnCNN takes no noise level'),
+    ('-t -3', 'argument -t/--tile'),
+    ('-t 1.5', "'1.5' is no number of pixels"),
+    ('--noise x', "'x' is no noise level; write a number from 0 to 255"),
+    ('--noise nan', "'nan' is no noise level"),
+    ('--ext gif', '--ext .gif is not known'),
+    ('--suffix ../x', 'would leave the folder'),
+    ('-opt x.yml', 'names no weights'),
+    ('-opt x.yml --weights nett.pth', 'did you mean net.pth'),
+    ('-opt noblock.yml', 'has no network_g block'),
+    ('-opt broken.yml', 'is no valid YAML'),
+    ('-opt twice.yml --weights twice.pth', 'a network for restoration at scale 1'),
+])
+def test_mistakes_are_explained(tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    twice = {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1, 'upscale': 2}
+    option_file(tmp_path, twice).rename('twice.yml')
+    Path('net.pth').rename('twice.pth')
+    option_file(tmp_path, {**SMALL, 'in_nc': 3, 'out_nc': 3})
+    Path('noblock.yml').write_text('name: x\n')
+    Path('broken.yml').write_text('a: [1\nb: 2\n')
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    assert denoise('-i', 'in', '-o', 'out', *arguments.split()) == 2
+    assert sentence in capsys.readouterr().err
+    assert not Path('out').exists()
+
+
+def test_mistakes_of_paths_are_explained(tmp_path, small, capsys):
+    save(tmp_path / 'pictures' / 'a.png', smooth_picture(9, 12, 3))
+    (tmp_path / 'empty').mkdir()
+    for given, output, sentence in [
+        ('picture', 'out', 'did you mean pictures'),
+        ('empty', 'out', 'no pictures in'),
+        ('pictures', 'pictures/a.png', 'is a file, but results go to a folder'),
+    ]:
+        assert denoise('-i', tmp_path / given, '-o', tmp_path / output, *small) == 2
+        assert sentence in capsys.readouterr().err
