@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from basicsr.archs import build_network
 from basicsr.models.sr_model import SRModel
 
 from basicsr_snn import test as snn_test
@@ -87,9 +88,22 @@ def torchrun(root, opt, *arguments):
         cwd=root, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def distilling(root: Path) -> dict:
+    """Blocks that turn the training into a distillation: a spiking student, a teacher, a hint with an adapter."""
+    teacher = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 6, 'nb': 3}
+    torch.manual_seed(3)
+    torch.save(build_network(dict(teacher)).state_dict(), root / 'teacher.pth')
+    return {'model_type': 'ANNSNNDistillModel',
+            'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]},
+            'distill': {'teacher': {'network': teacher, 'path': 'teacher.pth'}, 'output': {'type': 'L1Loss'},
+                        'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0'}]}}
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would ask for two GPUs')
-def test_two_processes_train_like_one_with_twice_the_batch(root):
-    process = torchrun(root, options(root) | {'name': 'two'}, '--force_yml', 'logger:save_checkpoint_freq=4')
+@pytest.mark.parametrize('blocks', [lambda root: {}, distilling], ids=['plain', 'distilling'])
+def test_two_processes_train_like_one_with_twice_the_batch(root, blocks):
+    process = torchrun(root, options(root) | {'name': 'two'} | blocks(root), '--force_yml',
+                       'logger:save_checkpoint_freq=4')
     try:
         log = process.communicate(timeout=300)[0]
     finally:
@@ -98,8 +112,12 @@ def test_two_processes_train_like_one_with_twice_the_batch(root):
     assert 'RuntimeWarning' not in log  # runpy's, when a module is imported twice
     assert log.count('# psnr') == 3
     assert {file.name for file in (root / 'experiments/two').rglob('*.*')} >= {'net_g_4.pth', '4.state'}
-    one = trained(root, options(root, batch_size_per_gpu=2))
+    one = trained(root, options(root, batch_size_per_gpu=2) | blocks(root))
     torch.testing.assert_close(saved(root, 'two'), one, rtol=1e-5, atol=1e-7)
+    adapters = [torch.load(file) for file in sorted(root.rglob('net_adapters_latest.pth'))]
+    assert len(adapters) == (2 if blocks is distilling else 0)
+    if adapters:
+        torch.testing.assert_close(*adapters, rtol=1e-5, atol=1e-7)
 
 
 @pytest.fixture
