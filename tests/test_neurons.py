@@ -40,7 +40,7 @@ def test_integrate_and_fire_follows_the_membrane_trace_computed_by_hand():
 
 
 def test_ilif_follows_the_membrane_trace_computed_by_hand():
-    layer = build_neuron({'type': 'ILIFNode', 'D': 3, 'tau': 2.0}, 1)
+    layer = build_neuron({'type': 'ILIFNode', 'D': 3, 'tau': 2.0, 'v_threshold': 1.0}, 1)
     # h: 2.4 -> 2, v 0.4 | 0.2 - 1 = -0.8 -> 0 | -0.4 + 9 = 8.6 -> 3, v 5.6 | 2.8 -> 3, v -0.2
     assert drive(layer, [2.4, -1.0, 9.0, 0.0]) == [2, 0, 3, 3]
 
@@ -51,7 +51,8 @@ def test_ilif_follows_the_membrane_trace_computed_by_hand():
     ('IFNode', lambda: sj.IFNode(v_threshold=0.15, surrogate_function=surrogate.ATan(), step_mode='m')),
     ('ParametricLIFNode', lambda: sj.ParametricLIFNode(decay_input=False, v_threshold=0.15,
                                                        surrogate_function=surrogate.ATan(), step_mode='m')),
-    ('ILIFNode', lambda: sj.ILIFNode(surrogate_function=surrogate.MultiLevelSpikeCount(4), step_mode='m')),
+    ('ILIFNode', lambda: sj.ILIFNode(v_threshold=0.1, surrogate_function=surrogate.MultiLevelSpikeCount(4),
+                                     step_mode='m')),
 ])
 def test_named_neurons_equal_spikingjelly_in_spikes_and_gradients(name, reference):
     x = torch.randn(4, 2, 3, 5, 6)

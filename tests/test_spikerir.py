@@ -188,8 +188,10 @@ def test_relu_twin_does_not_depend_on_time_steps():
     assert torch.allclose(net(picture), single)
 
 
-def test_every_parameter_learns():
-    net = SpikerIR(size='tiny', T=2)
+@pytest.mark.parametrize('neuron', NEURONS)
+def test_every_parameter_learns(neuron):
+    torch.manual_seed(0)
+    net = SpikerIR(size='tiny', T=2, neuron={'type': neuron})
     picture = photograph(32, 32, batch=2)
     (net(picture) - picture.clamp(0.2, 0.8)).square().mean().backward()
     without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from spikingjelly.activation_based import base, neuron, surrogate
 from torch import nn
 
@@ -34,8 +35,11 @@ def _surrogate(name: str) -> nn.Module:
     return SURROGATES[name]()
 
 
-def _integer(channels: int, D: int = 4, **options: Any) -> nn.Module:  # noqa: N803
-    return neuron.ILIFNode(surrogate_function=surrogate.MultiLevelSpikeCount(D), step_mode='m', **options)
+def _integer(channels: int, D: int = 4, v_threshold: float = 0.1, **options: Any) -> nn.Module:  # noqa: N803
+    node = neuron.ILIFNode(v_threshold=v_threshold, surrogate_function=surrogate.MultiLevelSpikeCount(D), step_mode='m',
+                           **options)
+    node.register_buffer('amplitude', torch.full((channels,), v_threshold), persistent=False)
+    return node
 
 
 def _relu(channels: int) -> nn.Module:
@@ -58,7 +62,8 @@ NEURONS: dict[str, Callable[..., nn.Module]] = {
 
 ``LIFNode``, ``IFNode`` and ``ParametricLIFNode`` take SpikingJelly's arguments and a ``surrogate`` by name; their
 threshold of 0.15 and ``decay_input: false`` are ESDNet's setting (arXiv 2405.06277). ``ILIFNode`` counts 0..D (arXiv
-2407.20708).
+2407.20708); its threshold of 0.1 suits streams without normalisation, and one spike is worth the threshold to the next
+convolution, as in :class:`SignedILIF` (our choice).
 """
 
 
