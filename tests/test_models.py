@@ -18,7 +18,7 @@ import basicsr_snn.test
 import basicsr_snn.train
 from basicsr_snn.cli.main import main
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
-from basicsr_snn.models.snn_model import SNNModel
+from basicsr_snn.models.snn_model import SNNModel, ema_decay_at
 
 TEACHER = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}
 
@@ -187,6 +187,26 @@ def test_moving_average_follows_parameters_and_copies_buffers(work):
         assert torch.allclose(averaged, 0.75 * before[name] + 0.25 * net[name], atol=1e-6)
     for averaged, buffer in zip(model.net_g_ema.buffers(), model.net_g.buffers(), strict=True):
         assert torch.equal(averaged, buffer)
+
+
+def test_moving_average_forgets_the_initial_weights_after_few_iterations(work):
+    """A constant decay of 0.999 would still hold 0.999^20 = 98 % of them."""
+    options = training()
+    options['train']['ema_decay'] = 0.999
+    model = built(options)
+    weight, averaged = model.net_g.stem.weight, model.net_g_ema.stem.weight
+    with torch.no_grad():
+        weight.fill_(1.0)
+        averaged.fill_(0.0)
+    model.feed_data(batch())
+    for group in model.optimizer_g.param_groups:
+        group['lr'] = 0.0
+    for iteration in range(1, 21):
+        model.optimize_parameters(iteration)
+    kept = np.prod([(1 + i) / (10 + i) for i in range(1, 21)])
+    assert averaged.mean().item() == pytest.approx(1 - kept, rel=1e-4)
+    assert kept < 1e-3
+    assert ema_decay_at(10 ** 6, 0.999) == 0.999
 
 
 def test_thresholds_and_biases_have_no_weight_decay(work):

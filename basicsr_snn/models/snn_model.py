@@ -26,10 +26,10 @@ ENERGY_PICTURES = 2
 class SNNModel(SRModel):
     """Trains, validates and tests any restorer, spiking or not; reports what it costs beside how well it does.
 
-    On top of BasicSR's ``SRModel``: moving average with buffers, weight decay on weights only, ``train.grad_clip``,
-    ``train.fft_opt``, noise level for networks that take one, validation of the folded network that ships,
-    ``val.tile`` and ``val.tile_pad`` for large pictures, firing rate, operations and energy in every validation
-    (``val.energy`` pictures are counted, 0 for none).
+    On top of BasicSR's ``SRModel``: moving average with buffers and a warm-up, weight decay on weights only,
+    ``train.grad_clip``, ``train.fft_opt``, noise level for networks that take one, validation of the folded network
+    that ships, ``val.tile`` and ``val.tile_pad`` for large pictures, firing rate, operations and energy in every
+    validation (``val.energy`` pictures are counted, 0 for none).
 
     .. code-block:: yaml
 
@@ -121,7 +121,7 @@ class SNNModel(SRModel):
                                            self.grad_clip)
         self.optimizer_g.step()
         if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
+            self.model_ema(decay=ema_decay_at(current_iter, self.ema_decay))
         self.loss_terms = OrderedDict((key, term.detach()) for key, term in terms.items())
         self.training_cost = counter.report() if counter else None
 
@@ -179,6 +179,14 @@ class SNNModel(SRModel):
             for name in ('firing_rate', 'acs_per_px', 'macs_per_px'):
                 tb_logger.add_scalar(f'cost/{dataset_name}/{name}', getattr(report, name), current_iter)
             tb_logger.add_scalar(f'cost/{dataset_name}/energy_nj_px', energy, current_iter)
+
+
+def ema_decay_at(iteration: int, decay: float) -> float:
+    """Decay of the moving average at an iteration: rises to ``decay``, so that the initial weights are soon forgotten.
+
+    min(decay, (1 + i) / (10 + i)), the rule of TensorFlow's ``ExponentialMovingAverage``.
+    """
+    return min(decay, (1 + iteration) / (10 + iteration))
 
 
 def groups_by_decay(networks: list[nn.Module]) -> list[dict[str, Any]]:
