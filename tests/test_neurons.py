@@ -11,7 +11,7 @@ from spikingjelly.activation_based.layer import SpikeCountToBinary
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.neurons import NEURONS, build_neuron, count_limit, reset_to_rest
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.signed_ilif import SignedCounts, SignedILIF, signed_counts_step_by_step
 
 
 def drive(layer: torch.nn.Module, currents: list[float]) -> list[float]:
@@ -88,6 +88,25 @@ def _plain_ilif(x, decay, limit):
         counts.append(h.clamp(-limit, limit).round())
         v = h - counts[-1]
     return torch.stack(counts)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=st.integers(1, 5), limit=st.integers(1, 6), decay=st.sampled_from([0.0, 0.25, 0.9, 1.0]),
+       channels_last=st.booleans(), seed=st.integers(0, 1000))
+def test_written_out_gradient_equals_automatic_differentiation(steps, limit, decay, channels_last, seed):
+    torch.manual_seed(seed)
+    x = torch.randn(steps * 2, 3, 4, 5, dtype=torch.float64)
+    x = x.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format).unflatten(0, (steps, 2))
+    threshold = torch.rand(3, dtype=torch.float64) * 0.5 + 0.05
+    towards = torch.randn_like(x)
+    results = []
+    for function in (SignedCounts.apply, signed_counts_step_by_step):
+        leaves = x.clone().requires_grad_(), threshold.clone().requires_grad_()
+        counts = function(*leaves, limit, decay)
+        results.append((counts.detach(), *torch.autograd.grad((counts * towards).sum(), leaves)))
+    assert torch.equal(results[0][0], results[1][0])
+    for fast, reference in zip(results[0][1:], results[1][1:], strict=True):
+        assert (fast - reference).abs().max() <= 1e-9 * max(1.0, reference.abs().max().item())
 
 
 @pytest.mark.parametrize('steps', [1, 3])

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,18 +10,62 @@ from torch import Tensor, nn
 from basicsr_snn.errors import UserError
 
 
-def round_straight_through(u: Tensor, limit: int) -> Tensor:
-    """``round(clip(u, -limit, limit))`` with the gradient of the clip: 1 inside the range, 0 outside.
+def signed_counts_step_by_step(x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
+    """The neuron's equations written out under automatic differentiation: the reference of :class:`SignedCounts`.
 
     Args:
-        u: Membrane potential in units of the threshold, any shape.
+        x: Membrane input (T, N, C, H, W).
+        threshold: Threshold of each channel, (C,), > 0.
         limit: Largest count D of either sign.
+        decay: Leak of the membrane potential from step to step, 0..1.
 
     Returns:
-        Integer-valued float tensor of the same shape in -limit..limit. Halves round to the even count (IEEE).
+        Integer-valued float counts of the shape of ``x`` in -D..D. Halves round to the even count (IEEE).
     """
-    clipped = u.clamp(-limit, limit)
-    return clipped + (clipped.round() - clipped).detach()
+    threshold = threshold.view(-1, 1, 1)
+    counts, v = [], torch.zeros_like(x[0])
+    for current in x:
+        h = decay * v + current
+        clipped = (h / threshold).clamp(-limit, limit)
+        counts.append(clipped + (clipped.round() - clipped).detach())
+        v = h - threshold * counts[-1]
+    return torch.stack(counts)
+
+
+class SignedCounts(torch.autograd.Function):
+    """:func:`signed_counts_step_by_step` with its gradient written out, which keeps one tensor instead of five.
+
+    In units of the threshold, ``u[t] = x[t]/theta + decay * (u[t-1] - k[t-1])``; only ``u`` is kept. The gradient of
+    the count is 1 inside -D..D and 0 outside, so that with m = inside(u) the gradient of u is
+    ``du[t] = m[t] dk[t] + decay (1 - m[t]) du[t+1]``, of x ``du/theta``, of theta ``-sum(du * x)/theta^2``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
+        potentials = x / threshold.view(-1, 1, 1)
+        counts = torch.empty_like(potentials)
+        for t in range(x.shape[0]):
+            if t:
+                potentials[t].add_(potentials[t - 1], alpha=decay).sub_(counts[t - 1], alpha=decay)
+            torch.clamp(potentials[t], -limit, limit, out=counts[t]).round_()
+        ctx.save_for_backward(potentials, threshold)
+        ctx.limit, ctx.decay = limit, decay
+        return counts
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        potentials, threshold = ctx.saved_tensors
+        inside = potentials.abs() <= ctx.limit
+        gradient = torch.where(inside, grad, 0.0)
+        steps = potentials.shape[0]
+        for t in range(steps - 2, -1, -1):
+            gradient[t].add_(gradient[t + 1].masked_fill(inside[t], 0.0), alpha=ctx.decay)
+        driven = gradient * potentials
+        for t in range(1, steps):  # x/theta is the potential less what was left of the step before
+            left = potentials[t - 1] - potentials[t - 1].clamp(-ctx.limit, ctx.limit).round_()
+            driven[t].sub_(gradient[t] * left, alpha=ctx.decay)
+        of_threshold = driven.sum((0, 1, 3, 4)).neg_().div_(threshold)
+        return gradient.div_(threshold.view(-1, 1, 1)), of_threshold, None, None
 
 
 class SignedILIF(nn.Module):
@@ -73,17 +118,7 @@ class SignedILIF(nn.Module):
         return self.log_threshold.exp()
 
     def forward(self, x: Tensor) -> Tensor:
-        threshold = self.amplitude.view(-1, 1, 1)
-        if x.shape[0] == 1:
-            return round_straight_through(x / threshold, self.D)
-        counts = []
-        v = torch.zeros_like(x[0])
-        for current in x:
-            h = self.decay * v + current
-            count = round_straight_through(h / threshold, self.D)
-            v = h - threshold * count
-            counts.append(count)
-        return torch.stack(counts)
+        return SignedCounts.apply(x, self.amplitude, self.D, self.decay)
 
     def extra_repr(self) -> str:
         return f'channels={self.log_threshold.numel()}, D={self.D}, decay={self.decay}'
