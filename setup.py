@@ -31,7 +31,7 @@ setup(
         'tqdm',
     ],
     extras_require={
-        'dev': ['hypothesis', 'matplotlib', 'pytest', 'ruff', 'scikit-image'],
+        'dev': ['hypothesis', 'matplotlib', 'pytest', 'ruff', 'safetensors', 'scikit-image'],
         'teachers': ['spandrel'],
         'export': ['nir', 'onnx', 'onnxscript', 'safetensors'],
     },
