@@ -15,7 +15,8 @@ def restore(net: nn.Module, picture: Tensor, sigma: Tensor | float | None = None
         picture: Degraded pictures.
         sigma: Noise level on the 0..255 scale, a number or (N,); ``None`` leaves it to the network's own default.
     """
-    if sigma is not None and getattr(net, 'takes_sigma', False):
+    bare = getattr(net, 'module', net)  # data-parallel wrappers hide the attribute
+    if sigma is not None and getattr(bare, 'takes_sigma', False):
         return net(picture, sigma=sigma)
     return net(picture)
 

@@ -17,8 +17,10 @@ from basicsr.models import build_model
 import basicsr_snn.test
 import basicsr_snn.train
 from basicsr_snn.cli.main import main
+from basicsr_snn.errors import UserError
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel, ema_decay_at
+from basicsr_snn.restoring import restore
 
 TEACHER = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}
 
@@ -243,7 +245,7 @@ def test_a_broken_loss_stops_the_training_with_advice(work):
     model = built(training())
     model.feed_data({**batch(), 'gt': torch.full((2, 3, 16, 16), float('nan'))})
     model.optimize_parameters(2)
-    with pytest.raises(FloatingPointError, match='l_pix, l_fft is not finite .* lower train.optim_g.lr'):
+    with pytest.raises(UserError, match='l_pix, l_fft is not finite .* lower train.optim_g.lr'):
         model.get_current_log()
 
 
@@ -286,6 +288,14 @@ def test_a_plain_weight_file_starts_network_and_moving_average(work):
     for loaded in (model.net_g, model.net_g_ema):
         for name, tensor in loaded.state_dict().items():
             assert torch.equal(tensor, net.state_dict()[name])
+
+
+def test_noise_level_reaches_a_network_inside_a_data_parallel_wrapper():
+    net = build_network({'type': 'FFDNet', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3})
+    picture = torch.rand(1, 3, 8, 8)
+    wrapped = torch.nn.DataParallel(net)
+    assert torch.equal(restore(wrapped, picture, 50.0), net(picture, sigma=50.0))
+    assert not torch.equal(restore(wrapped, picture, 50.0), net(picture))
 
 
 def test_distillation_without_its_block_or_with_wrong_paths_gets_one_sentence(work, capsys):

@@ -111,7 +111,7 @@ def demo(**changes) -> dict:
     ({'train__optim_g__lrr': 1}, 'train: optim_g has an unknown key "lrr"; did you mean lr'),
     ({'train__optim_g__type': 'Adan'}, 'did you mean Adam'),
     ({'train__optim_g__lr': '1e-3x'}, "lr is '1e-3x', but must be a number"),
-    ({'train__scheduler__periods': [10]}, r'periods \[10\] end before total_iter 400'),
+    ({'train__scheduler__periods': [10]}, r'periods \[10\] end before total_iter 500'),
     ({'train__scheduler__type': 'Cosine'}, 'train: scheduler: type is "Cosine"'),
     ({'train__pixel_opt': None}, r'train has no image loss; add `pixel_opt: \{type: L1Loss\}`'),
     ({'train__fft_opt': {'type': 'FFTLoss', 'weight': 1}}, 'unknown key "weight"; did you mean loss_weight'),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
+from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import deployed, restore
 from basicsr_snn.tiling import TILE_PAD, tiled_forward
 from basicsr_snn.weights import MissingEntryError, load_weights
@@ -130,8 +131,8 @@ class SNNModel(SRModel):
         log = self.reduce_loss_dict(self.loss_terms)
         broken = [key for key, value in log.items() if value != value or abs(value) == float('inf')]
         if broken:
-            raise FloatingPointError(f'{", ".join(broken)} is not finite any more; lower train.optim_g.lr, or set '
-                                     'train.grad_clip: 1.0, and start again from the last checkpoint.')
+            raise UserError(f'{", ".join(broken)} is not finite any more; lower train.optim_g.lr, or set '
+                            'train.grad_clip: 1.0, and go on from the last checkpoint with --auto_resume.')
         if self.training_cost is not None:
             log['firing_rate'] = self.training_cost.firing_rate
             log['acs_per_px'] = self.training_cost.acs_per_px
