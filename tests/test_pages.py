@@ -47,6 +47,6 @@ def test_readme_names_every_key_neuron_and_verb():
 
 def test_readme_begins_with_what_it_is_two_commands_a_picture_and_a_table():
     first_screen = README[:README.index('## Install')]
-    assert first_screen.count('make ') == 2
+    assert first_screen.count('\nmake ') == 2
     assert '![' in first_screen
     assert first_screen.count('\n|') >= 4
