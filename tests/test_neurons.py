@@ -105,6 +105,8 @@ def test_written_out_gradient_equals_automatic_differentiation(steps, limit, dec
         counts = function(*leaves, limit, decay)
         results.append((counts.detach(), *torch.autograd.grad((counts * towards).sum(), leaves)))
     assert torch.equal(results[0][0], results[1][0])
+    with torch.no_grad():
+        assert torch.equal(SignedCounts.apply(x, threshold, limit, decay), results[1][0])
     for fast, reference in zip(results[0][1:], results[1][1:], strict=True):
         assert (fast - reference).abs().max() <= 1e-9 * max(1.0, reference.abs().max().item())
 

@@ -43,6 +43,8 @@ class SignedCounts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
         potentials = x / threshold.view(-1, 1, 1)
+        if x.shape[0] == 1 and not any(ctx.needs_input_grad):  # nothing to keep, so no second tensor
+            return potentials.clamp_(-limit, limit).round_()
         counts = torch.empty_like(potentials)
         for t in range(x.shape[0]):
             if t:
