@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None, sets: Sequence[str] = ()) -> None:
 
     Args:
         argv: ``-opt X.yml [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
-        sets: Names of the datasets to test on, in this order; empty for all of the option file.
+        sets: Names of the datasets to test on; empty for all of the option file.
 
     Raises:
         UserError: An option or path cannot be used.

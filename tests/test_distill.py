@@ -48,6 +48,36 @@ def test_taps_are_removed_after_an_error():
     assert not net[0]._forward_hooks
 
 
+def test_taps_may_end_the_forward_when_all_have_run():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
+    x = torch.randn(1, 3, 8, 8)
+    ran = []
+    net[2].register_forward_hook(lambda *_: ran.append('last'))
+    with FeatureTaps(net, ['1', '0'], stop=True) as taps:
+        net(x)
+        ran.append('never reached')
+    assert ran == []
+    assert torch.equal(taps.features['1'], net[1](net[0](x)))
+    assert not net[0]._forward_hooks
+
+
+def test_teacher_runs_only_as_deep_as_its_last_hint(tmp_path):
+    student = SpikerIR(size='tiny')
+    picture = torch.rand(1, 3, 16, 16)
+    depths = {}
+    for name, options in (('hints', {}), ('output too', {'output': {'type': 'L1Loss'}})):
+        distill = distillation(tmp_path, student, **options)
+        layers = []
+        for module in distill.teacher.model:
+            module.register_forward_hook(lambda *_, layers=layers: layers.append(1))
+        with distill.student_taps(student) as taps:
+            output = student(picture)
+        terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
+        depths[name] = len(layers)
+        assert ('l_kd' in terms) == bool(options)
+    assert depths == {'hints': 3, 'output too': 5}
+
+
 def test_wrong_paths_list_the_nearest_with_shapes():
     student = SpikerIR(size='tiny', T=2)
     with pytest.raises(UserError, match=r'"decodr.0" does not exist.*decoder\.0'):

@@ -123,7 +123,8 @@ class Distillation:
         Returns:
             ``l_hint_<name>`` for each hint and ``l_kd`` for the output term, weighted, in this order.
         """
-        with torch.no_grad(), FeatureTaps(self.teacher, {hint.teacher for hint in self.hints}) as taps:
+        hints_only = self.output_loss is None  # then the teacher runs only as deep as its last hint
+        with torch.no_grad(), FeatureTaps(self.teacher, {hint.teacher for hint in self.hints}, stop=hints_only) as taps:
             teacher_output = restore(self.teacher, picture, sigma)
         factor = self.schedule(iteration)
         terms: dict[str, Tensor] = {}

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from basicsr_snn.errors import UserError, near_matches
 
 
+class _AllTapped(Exception):  # noqa: N818 - no error: it ends a forward that has nothing more to tell
+    """Raised inside a forward once every tapped module has run."""
+
+
 class FeatureTaps:
     """Context in which the outputs of named modules are kept, by path, as their network runs.
 
@@ -20,12 +24,14 @@ class FeatureTaps:
     Args:
         net: Any network, unmodified.
         paths: Module paths as in ``net.named_modules()``.
+        stop: End the network's forward, and leave the context, as soon as every tapped module has run once.
 
     Raises:
         UserError: A path that ``net`` does not have; the sentence lists the nearest paths.
     """
 
-    def __init__(self, net: nn.Module, paths: Iterable[str]) -> None:
+    def __init__(self, net: nn.Module, paths: Iterable[str], stop: bool = False) -> None:
+        self._stop = stop
         self._modules = {path: find_module(net, path) for path in paths}
         self._handles: list[Any] = []
         self.features: dict[str, Tensor] = {}
@@ -36,13 +42,16 @@ class FeatureTaps:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+                 trace: TracebackType | None) -> bool:
         while self._handles:
             self._handles.pop().remove()
+        return kind is _AllTapped
 
     def _keep(self, path: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             self.features[path] = output
+            if self._stop and len(self.features) == len(self._modules):
+                raise _AllTapped
 
         return hook
 
