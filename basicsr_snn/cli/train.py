@@ -17,7 +17,7 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--auto_resume', action='store_true', help='go on from the last saved state, if there is one')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none',
                         help='how several processes were started')
-    parser.add_argument('--debug', action='store_true', help='eight iterations with everything switched on')
+    parser.add_argument('--debug', action='store_true', help='log each iteration, validate and save every eighth')
     parser.add_argument('--force_yml', nargs='+', metavar='key:key=value', help='replace values of the option file')
 
 
