@@ -197,6 +197,14 @@ def test_mistakes_get_one_sentence(tmp_path, options, sentence):
         distillation(tmp_path, SpikerIR(size='tiny'), **options)
 
 
+def test_teacher_of_other_channels_and_unusable_hint_names(tmp_path):
+    options = {'teacher': teacher_options(tmp_path), 'output': {'type': 'L1Loss'}}
+    with pytest.raises(UserError, match='teacher DnCNN cannot read pictures of 1 channels .*for in_ch: 1'):
+        Distillation(options, SpikerIR(in_ch=1, size='tiny'), 1, torch.device('cpu'))
+    with pytest.raises(UserError, match='holds a dot; write a plain word, such as dec_0'):
+        build_hint({'name': 'dec.0', 'teacher': 'model.2', 'student': 'decoder.0'})
+
+
 def test_incomplete_hint_and_untrained_teacher():
     with pytest.raises(UserError, match='lacks teacher, student'):
         build_hint({'name': 'dec'})

@@ -52,6 +52,9 @@ def build_hint(options: Mapping[str, Any]) -> Hint:
     if missing:
         raise UserError(f'A hint of the distill: block lacks {", ".join(missing)}; write {{name: dec, teacher: PATH, '
                         'student: PATH}.')
+    if '.' in options['name']:
+        raise UserError(f'Hint name "{options["name"]}" holds a dot; write a plain word, such as '
+                        f'{options["name"].replace(".", "_")}.')
     return Hint(name=options['name'], teacher=options['teacher'], student=options['student'],
                 loss=build_loss(dict(options.get('loss') or {'type': 'FeatureHintLoss'})),
                 weight=float(options.get('weight', 0.12)),
@@ -89,7 +92,7 @@ class Distillation:
             get_root_logger().info(f'Distillation: {line}.')
 
     def _build_adapters(self, student: nn.Module, probe: Tensor) -> Adapters:
-        student_shapes, teacher_shapes = feature_shapes(student, probe), feature_shapes(self.teacher, probe)
+        student_shapes, teacher_shapes = _probed(student, 'student', probe), _probed(self.teacher, 'teacher', probe)
         channels: dict[str, tuple[int, int | None]] = {}
         for hint in self.hints:
             mine = shape_of_hint(student_shapes, hint.student, f'student {type(student).__name__}')
@@ -136,6 +139,15 @@ class Distillation:
         if self.output_loss is not None:
             terms['l_kd'] = self.output_loss(student_output, teacher_output)
         return terms
+
+
+def _probed(net: nn.Module, role: str, probe: Tensor) -> dict[str, tuple[int, ...]]:
+    try:
+        return feature_shapes(net, probe)
+    except RuntimeError as error:
+        raise UserError(f'The {role} {type(net).__name__} cannot read pictures of {probe.shape[1]} channels '
+                        f'({str(error).splitlines()[0]}); choose a {role} for in_ch: {probe.shape[1]} of the training '
+                        'set.') from error
 
 
 def build_teacher(options: Mapping[str, Any], device: torch.device) -> nn.Module:

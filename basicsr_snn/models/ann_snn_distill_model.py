@@ -48,8 +48,8 @@ class ANNSNNDistillModel(SNNModel):
         if not options or not options.get('teacher'):
             raise UserError('model_type: ANNSNNDistillModel needs a distill: block with a teacher; without one, write '
                             'model_type: SNNModel.')
-        student = self.get_bare_model(self.net_g)
-        self.distillation = Distillation(options, student, self.opt['network_g'].get('in_ch', 3), self.device)
+        in_ch = self.opt['datasets']['train'].get('in_ch', 3)
+        self.distillation = Distillation(options, self.get_bare_model(self.net_g), in_ch, self.device)
         self.has_adapters = any(True for _ in self.distillation.adapters.parameters())
         self.net_adapters = self.distillation.adapters
         if self.has_adapters:
