@@ -10,7 +10,6 @@ import argparse
 import ast
 import functools
 import importlib
-import logging
 import os
 import re
 import sys
@@ -93,12 +92,6 @@ def alias_functional_tensor() -> None:
             sys.modules[name] = module('torchvision.transforms._functional_tensor')
         except ModuleNotFoundError:  # the public module has all that BasicSR takes from it: rgb_to_grayscale
             sys.modules[name] = module('torchvision.transforms.functional')
-
-
-def silence_missing_triton() -> None:
-    """Without triton, torch warns at SpikingJelly's import of kernels that nothing on a CPU machine would use."""
-    if not torch.cuda.is_available():
-        logging.getLogger('torch._library.triton').setLevel(logging.ERROR)
 
 
 @replaces('ordered_yaml', 'basicsr.utils.options')
@@ -375,7 +368,7 @@ def share_lmdb_environments(upstream: Callable[..., None], backend: Any, db_path
         backend._client[name] = _environments.setdefault(key, SharedEnvironment(path, options))
 
 
-BEFORE_IMPORT = (define_missing_torchvision_ops, alias_functional_tensor, silence_missing_triton)
+BEFORE_IMPORT = (define_missing_torchvision_ops, alias_functional_tensor)
 
 
 def apply() -> None:

@@ -7,12 +7,12 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import basicsr_snn  # before spikingjelly and basicsr
 
 # isort: split
-import spikingjelly
 import torch
 from rich.console import Console
 from rich.progress import track
@@ -140,9 +140,8 @@ def markdown(rows: list[Comparison], rounds: int) -> str:
     lines = ['| what | candidate | reference | candidate s | reference s | ratio |', '|---|---|---|---|---|---|']
     lines += [f'| {row.what} | {row.candidate} | {row.reference} | {row.candidate_s:.4f} | {row.reference_s:.4f} | '
               f'{row.ratio:.2f} |' for row in rows]
-    versions = getattr(spikingjelly, '__version__', '2.0')
     machine = (f'Medians of {rounds} alternating rounds, {torch.get_num_threads()} threads, {platform.machine()}, '
-               f'torch {torch.__version__}, spikingjelly {versions}.')
+               f'torch {torch.__version__}, spikingjelly {version("spikingjelly")}.')
     return '\n'.join([*lines, '', machine, ''])
 
 

@@ -23,7 +23,7 @@ from rich.table import Table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
-from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn import zoo
 from basicsr_snn.cli.main import main as command
 from basicsr_snn.data.noise import add_gaussian_noise
 from basicsr_snn.data.pictures import list_pictures, read_picture
@@ -62,10 +62,8 @@ def restore_all(net: nn.Module, noisy: list[Tensor]) -> tuple[list[Tensor], Ener
     return restored, counter.report()
 
 
-def trained_student() -> SpikerIR:
-    options = read_options(OPTIONS)['network_g']
-    options.pop('type')
-    net = SpikerIR(**options)
+def trained_student() -> nn.Module:
+    net = zoo.build(read_options(OPTIONS)['network_g'])
     load_weights(net, STUDENT, 'params_ema')
     return deployed(net)
 
@@ -138,7 +136,7 @@ def main() -> int:
     noisy_db, student_db = mean_psnr(noisy), mean_psnr(restored['tiny student'][0])
     versions = {'noisy': noisy, **{name: pictures for name, (pictures, _) in restored.items()}, 'clean': clean}
     draw_pictures(versions, clean, RESULTS / 'before_after.png')
-    draw_training(next(Path('tb_logger/demo').iterdir()).parent, noisy_db, RESULTS / 'training_curve.png')
+    draw_training(Path('tb_logger/demo'), noisy_db, RESULTS / 'training_curve.png')
     denoised = command(['denoise', '-i', str(list_pictures(PICTURES)[0]), '-o', str(RESULTS / 'denoised'),
                         '--noise', str(SIGMA), '--gt', '-opt', str(OPTIONS), '--weights', str(STUDENT)])
     console.print(result_table(noisy_db, {name: (mean_psnr(pictures), cost)

@@ -1,6 +1,9 @@
 """Neurons: hand-computed membrane traces, equality with SpikingJelly, gradients, options."""
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -158,6 +161,20 @@ def test_every_neuron_keeps_the_shape_spikes_within_its_limit_and_forgets(name):
     if count_limit(layer):
         assert torch.equal(first, first.round())
         assert 0 < first.abs().max() <= count_limit(layer)
+
+
+FIRST_CALL = """
+import torch
+import basicsr_snn
+from basicsr_snn.spiking.neurons import build_neuron
+build_neuron({'type': 'LIFNode'}, 3)(torch.ones(2, 1, 3, 4, 4))
+"""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a missing triton is worth a warning beside CUDA')
+def test_import_and_first_call_say_nothing_of_triton_on_a_cpu_machine():
+    done = subprocess.run([sys.executable, '-c', FIRST_CALL], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
 def test_unknown_names_and_options_get_one_sentence():
