@@ -31,8 +31,9 @@ setup(
         'tqdm',
     ],
     extras_require={
-        'dev': ['hypothesis', 'matplotlib', 'pytest', 'ruff', 'safetensors', 'scikit-image'],
+        'dev': ['hypothesis', 'matplotlib', 'pytest', 'pytest-benchmark', 'ruff', 'safetensors', 'scikit-image'],
         'teachers': ['spandrel'],
+        'bench': ['bm3d', 'matplotlib'],  # bm3d's licence allows non-commercial use only
         'export': ['nir', 'onnx', 'onnxscript', 'safetensors'],
     },
     entry_points={'console_scripts': ['basicsr-snn = basicsr_snn.cli.main:main']},

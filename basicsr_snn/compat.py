@@ -258,6 +258,12 @@ def _first_line(error: Exception) -> str:
     return f'{type(error).__name__}: {error}'.splitlines()[0]
 
 
+@replaces('create_train_val_dataloader', 'basicsr.train')
+def draw_alike_everywhere(upstream: Callable[..., tuple], opt: dict[str, Any], logger: Any) -> tuple:
+    """Items hung on workers and ranks, a resumed epoch began anew, and epochs with a rest ended a training early."""
+    return module('basicsr_snn.data.loaders').create_loaders(upstream, opt, logger)
+
+
 @replaces('get_optimizer', 'basicsr.models.base_model:BaseModel')
 def accept_more_optimizers(upstream: Callable[..., Any], model: Any, optim_type: str, params: Any, lr: float,
                            **kwargs: Any) -> torch.optim.Optimizer:

@@ -39,7 +39,7 @@ PARSED_KEYS = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_pa
 PATH_KEYS = (*OWN_FOLDERS, 'pretrain_network_g', 'param_key_g', 'strict_load_g', 'resume_state',
              'ignore_resume_networks')
 TRAIN_KEYS = ('ema_decay', 'grad_clip', 'optim_g', 'scheduler', 'total_iter', 'warmup_iter', 'pixel_opt',
-              'perceptual_opt', 'fft_opt')
+              'perceptual_opt', 'fft_opt', 'micro_batches', 'amp')
 VAL_KEYS = ('val_freq', 'save_img', 'suffix', 'pbar', 'metrics', 'tile', 'tile_pad', 'energy')
 LOGGER_KEYS = ('print_freq', 'save_checkpoint_freq', 'use_tb_logger', 'wandb')
 DISTILL_KEYS = ('teacher', 'hints', 'output', 'schedule')
@@ -195,6 +195,8 @@ def _check_datasets(check: OptionCheck, datasets: Any, training: bool) -> None:
                 check.keys(block, where, [*LOADER_KEYS, *OPTION_KEYS])
             if phase == 'train':
                 check.keys(block, where, block, ('batch_size_per_gpu', 'num_worker_per_gpu'))
+                check.number(block, where, 'batch_size_per_gpu', 1)
+                check.number(block, where, 'num_worker_per_gpu', 0)
     if training and 'train' not in datasets:
         check.mistakes.append('datasets lacks a train: block, and the option file has a train: block; add '
                               '`datasets: {train: ...}`.')
@@ -217,7 +219,8 @@ def _check_validation(check: OptionCheck, val: Any, training: bool) -> None:
 def _check_training(check: OptionCheck, train: Any) -> None:
     if not check.keys(train, 'train', TRAIN_KEYS, ('total_iter', 'optim_g', 'scheduler')):
         return
-    for key, lowest in (('total_iter', 1), ('ema_decay', 0), ('grad_clip', 0), ('warmup_iter', -1)):
+    for key, lowest in (('total_iter', 1), ('ema_decay', 0), ('grad_clip', 0), ('warmup_iter', -1),
+                        ('micro_batches', 1)):
         check.number(train, 'train', key, lowest)
     if train.get('pixel_opt') is None and train.get('perceptual_opt') is None:
         check.mistakes.append('train has no image loss; add `pixel_opt: {type: L1Loss}`.')

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +13,16 @@ from basicsr_snn.restoring import restore
 TILE_PAD = 72
 """Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""
 
+AUTO_TILE_ABOVE = 1_000_000
+"""Pixels above which a picture is restored in tiles when no tile is asked for."""
+
+AUTO_TILE = 512
+"""Side of those tiles: less CPU time a pixel than 384 (more overlap) and than 768 (features above 32 MB, which the C
+library maps anew each time, page by page)."""
+
 
 @dataclass(frozen=True)
-class _Span:
+class Span:
     """One tile along one side: the network reads start..stop, and its answer counts in keep_start..keep_stop."""
 
     start: int
@@ -37,22 +43,21 @@ class _Span:
         return slice(self.keep_start - self.start, self.keep_stop - self.start)
 
 
-@torch.no_grad()
 def tiled_forward(net: nn.Module, picture: Tensor, tile: int, tile_pad: int, batch: int = 1,
                   sigma: float | Tensor | None = None) -> Tensor:
     """Run a network on overlapping tiles and join what it answers.
 
     The answer is that of the whole picture where no output depends on input farther away than ``tile_pad``. Tiles start
     at multiples of the network's ``multiple_of``, so that strided layers see every pixel in the same phase; tiles at
-    the border of the picture end there, so that the network pads them as it pads the whole picture. Border tiles are
+    the border of the picture end there, so that the network pads them as it pads the whole picture. The last tiles are
     shifted inwards instead of cut, so at most four tile shapes occur. Pixels go to the network's device tile by tile.
 
     Args:
         net: Maps (N, C, H, W) to the same shape, any size; may have ``multiple_of`` and ``takes_sigma``.
         picture: (N, C, H, W), any device.
-        tile: Side of a tile without its overlap, >= 1, in pixels.
+        tile: Largest side of a tile without its overlap, >= 1, in pixels.
         tile_pad: Overlap at each side of a tile, >= 0, in pixels. Both are rounded up to multiples of ``multiple_of``.
-        batch: Number of tiles of each picture that go through the network at once.
+        batch: Number of neighbouring tiles that go through the network at once.
         sigma: Noise level on the 0..255 scale, float or (N,), for networks that take one; else ignored.
 
     Returns:
@@ -61,50 +66,91 @@ def tiled_forward(net: nn.Module, picture: Tensor, tile: int, tile_pad: int, bat
     Raises:
         UserError: ``tile`` or ``batch`` below 1, or ``tile_pad`` below 0.
     """
-    _check_sizes(tile, tile_pad, batch)
-    multiple = getattr(net, 'multiple_of', 1)
-    spans = [_spans(length, _round_up(tile, multiple), _round_up(tile_pad, multiple), multiple)
-             for length in picture.shape[-2:]]
-    joined = torch.empty_like(picture)
-    for group in _same_shape_groups(spans, batch):
-        answers = _forward(net, [picture[(..., y.read, x.read)] for y, x in group], sigma)
-        for (y, x), answer in zip(group, answers, strict=True):
-            joined[(..., y.kept, x.kept)] = answer[(..., y.kept_of_answer, x.kept_of_answer)]
+    rows, columns = (tile_spans(net, length, tile, tile_pad) for length in picture.shape[-2:])
+    joined = torch.empty_like(picture, requires_grad=False)
+    with torch.inference_mode():
+        for row in rows:
+            answer = restored_band(net, picture[..., row.read, :], columns, batch, sigma)
+            joined[..., row.kept, :] = answer[..., row.kept_of_answer, :]
     return joined
 
 
-def _check_sizes(tile: int, tile_pad: int, batch: int) -> None:
-    for name, value, least in (('tile', tile, 1), ('tile_pad', tile_pad, 0), ('batch', batch, 1)):
-        if not isinstance(value, int) or value < least:
-            raise UserError(f'{name}: {value} was given, but a whole number of at least {least} is needed; '
-                            f'write for example {name}: {max(least, 32)}.')
+@torch.inference_mode()
+def restored_band(net: nn.Module, band: Tensor, columns: list[Span], batch: int = 1,
+                  sigma: float | Tensor | None = None) -> Tensor:
+    """The network's answer on one row of tiles, for callers who have no more than that in memory.
+
+    Args:
+        net: As in :func:`tiled_forward`.
+        band: (N, C, h, W): the pixels that one row of tiles reads.
+        columns: Spans of the tiles along the width, see :func:`tile_spans`.
+        batch: Number of tiles that go through the network at once.
+        sigma: As in :func:`tiled_forward`.
+
+    Returns:
+        (N, C, h, W) on the band's device, an inference tensor.
+
+    Raises:
+        UserError: ``batch`` below 1.
+    """
+    _check_size('batch', batch, 1)
+    joined = torch.empty_like(band)
+    for group in _same_width_groups(columns, batch):
+        answers = _forward(net, [band[..., column.read] for column in group], sigma)
+        for column, answer in zip(group, answers, strict=True):
+            joined[..., column.kept] = answer[..., column.kept_of_answer]
+    return joined
+
+
+def tile_spans(net: nn.Module, length: int, tile: int, tile_pad: int) -> list[Span]:
+    """Tiles that cover a side of a picture, in order: all of one length, the last up to ``multiple_of - 1`` longer.
+
+    As few as ``tile`` allows, and then as short as that number allows.
+
+    Args:
+        net: Its ``multiple_of`` is what starts and lengths are multiples of.
+        length: The picture's side in pixels, >= 1.
+        tile: As in :func:`tiled_forward`.
+        tile_pad: As in :func:`tiled_forward`.
+
+    Raises:
+        UserError: ``tile`` below 1, or ``tile_pad`` below 0.
+    """
+    _check_size('tile', tile, 1)
+    _check_size('tile_pad', tile_pad, 0)
+    multiple = getattr(net, 'multiple_of', 1)
+    pad = _round_up(tile_pad, multiple)
+    step = _round_up(tile, multiple)
+    if length <= step + 2 * pad:
+        return [Span(0, length, 0, length)]
+    count = -(-(length - 2 * pad) // step)
+    step = _round_up(-(-(length - 2 * pad) // count), multiple)
+    window = step + 2 * pad
+    spans = []
+    keep_start = 0
+    last_start = (length - window) // multiple * multiple
+    for start in range(0, last_start, step):
+        keep_stop = start + window - pad
+        spans.append(Span(start, start + window, keep_start, keep_stop))
+        keep_start = keep_stop
+    return [*spans, Span(last_start, length, keep_start, length)]
+
+
+def _check_size(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise UserError(f'{name}: {value} was given, but a whole number of at least {least} is needed; '
+                        f'write for example {name}: {max(least, 32)}.')
 
 
 def _round_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def _spans(length: int, tile: int, pad: int, multiple: int) -> list[_Span]:
-    """Tiles that cover 0..length; all are ``tile + 2 * pad`` long, the last up to ``multiple - 1`` longer."""
-    window = tile + 2 * pad
-    if length <= window:
-        return [_Span(0, length, 0, length)]
-    spans = []
-    keep_start = 0
-    last_start = (length - window) // multiple * multiple
-    for start in range(0, last_start, tile):
-        keep_stop = start + window - pad
-        spans.append(_Span(start, start + window, keep_start, keep_stop))
-        keep_start = keep_stop
-    return [*spans, _Span(last_start, length, keep_start, length)]
-
-
-def _same_shape_groups(spans: list[list[_Span]], batch: int) -> list[list[tuple[_Span, _Span]]]:
-    """Tiles (rows x columns) in groups of one shape, at most ``batch`` to a group."""
-    by_shape = defaultdict(list)
-    for y, x in product(*spans):
-        by_shape[y.stop - y.start, x.stop - x.start].append((y, x))
-    return [tiles[i:i + batch] for tiles in by_shape.values() for i in range(0, len(tiles), batch)]
+def _same_width_groups(columns: list[Span], batch: int) -> list[list[Span]]:
+    by_width = defaultdict(list)
+    for column in columns:
+        by_width[column.stop - column.start].append(column)
+    return [spans[i:i + batch] for spans in by_width.values() for i in range(0, len(spans), batch)]
 
 
 def _forward(net: nn.Module, tiles: list[Tensor], sigma: float | Tensor | None) -> tuple[Tensor, ...]:

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import peak_signal_noise_ratio
 
 from basicsr_snn import load, zoo
 from basicsr_snn.archs.dncnn_arch import DnCNN
-from basicsr_snn.cli.denoise import AUTO_TILE, AUTO_TILE_ABOVE, Denoiser, score
 from basicsr_snn.cli.main import main
 
 SMALL = {'type': 'DnCNN', 'nc': 4, 'nb': 3}
@@ -232,15 +231,6 @@ def test_tiles_give_the_same_file(tmp_path, small, capsys):
     assert np.abs(difference).max() <= 1
 
 
-def test_large_pictures_are_tiled_unless_told_otherwise():
-    width = AUTO_TILE_ABOVE // 1000
-    assert Denoiser(None, 3).tile_for(1000, width) == 0
-    assert Denoiser(None, 3).tile_for(1001, width) == AUTO_TILE
-    assert Denoiser(None, 3, tile=0).tile_for(1001, width) == 0
-    assert Denoiser(None, 3, tile=64).tile_for(60, 64) == 0
-    assert Denoiser(None, 3, tile=64).tile_for(60, 65) == 64
-
-
 def noisy_picture(stored: np.ndarray, sigma: float, seed: int) -> torch.Tensor:
     """The test protocol in its own words: noise on the float RGB picture in height, width, channel order."""
     rgb = stored[..., ::-1].astype(np.float32) / 255
@@ -272,20 +262,6 @@ def test_printed_scores_are_those_of_the_written_files(tmp_path, capsys):
     expected.append(np.mean(expected, axis=0))
     np.testing.assert_allclose(np.array(printed)[:, :2], expected, atol=0.006)
     assert printed[2][1] > printed[2][0] + 5  # it does denoise
-
-
-@pytest.mark.parametrize('channels', [1, 3])
-def test_scores_equal_those_of_scikit_image(channels):
-    rng = np.random.default_rng(0)
-    clean = smooth_picture(30, 40, 3)[..., :channels] / 255
-    noisy = clean + rng.normal(0, 0.2, clean.shape)
-    restored = clean + rng.normal(0, 0.02, clean.shape)
-    found = score(clean, noisy, restored)
-    whole, *others = (np.rint(pixels.clip(0, 1) * 255).astype(np.uint8) for pixels in (clean, noisy, restored))
-    for pixels, psnr, ssim in zip(others, (found.noisy_psnr, found.psnr), (found.noisy_ssim, found.ssim), strict=True):
-        assert psnr == pytest.approx(peak_signal_noise_ratio(whole, pixels), abs=1e-6)
-        assert ssim == pytest.approx(structural_similarity(
-            whole, pixels, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False), abs=1e-4)
 
 
 def test_pictures_too_small_for_ssim_have_none(tmp_path, small, capsys):

@@ -54,7 +54,7 @@ def test_mistakes_are_one_sentence_and_status_2(argv, sentence, capsys):
     assert sentence in caught.err
 
 
-@pytest.mark.parametrize('verb', ['train', 'test', 'check', 'denoise'])
+@pytest.mark.parametrize('verb', ['train', 'test', 'check', 'denoise', 'bench'])
 def test_missing_option_file_offers_the_nearest(verb, tmp_path, capsys):
     (tmp_path / 'demo.yml').touch()
     paths = ['-i', str(tmp_path), '-o', str(tmp_path)] if verb == 'denoise' else []
@@ -122,7 +122,7 @@ def test_json_inventory(capsys):
     assert networks['ffdnet_color']['T'] is None
     for network in networks.values():
         assert {'name', 'role', 'params', 'T', 'D', 'neuron', 'task', 'file', 'sha256'} <= set(network)
-    assert {'DnCNN', 'FFDNet', 'SpikerIR'} <= set(content['archs'])
+    assert {'DnCNN', 'ESDNet', 'FFDNet', 'SpikerIR'} <= set(content['archs'])
     assert 'EDSR' in ARCH_REGISTRY
     assert 'EDSR' not in content['archs']
     assert {'SNNModel', 'ANNSNNDistillModel'} <= set(content['models'])

@@ -1,4 +1,5 @@
-"""Tests of the repairs of BasicSR, each failing when its repair is left out (checkpoints: test_checkpoints.py)."""
+"""Tests of the repairs of BasicSR, each failing when its repair is left out (checkpoints: test_checkpoints.py, loaders:
+test_draws.py)."""
 from __future__ import annotations
 
 import functools

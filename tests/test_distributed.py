@@ -1,11 +1,15 @@
 """The training and test pipelines: two processes on the CPU against one, and a training that a signal stops."""
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +26,7 @@ from basicsr_snn import train as snn_train
 from basicsr_snn.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+two_processes = pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would ask for two GPUs')
 ONE_THREAD = {'OMP_NUM_THREADS': '1', 'GOMP_SPINCOUNT': '0', 'PYTHONPATH': str(REPOSITORY)}
 
 
@@ -88,6 +93,30 @@ def torchrun(root, opt, *arguments):
         cwd=root, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def one_of_two(rank: int, port: int, root: Path, arguments: list[str]) -> None:
+    """What torchrun starts, with its output in ``<rank>.out``."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
+                      MASTER_PORT=str(port))
+    os.chdir(root)
+    torch.set_num_threads(1)
+    with open(f'{rank}.out', 'w') as out, redirect_stdout(out), redirect_stderr(out):
+        snn_train.main([*arguments, '--launcher', 'pytorch'])
+
+
+def trained_by_two(root: Path, opt: dict, *arguments: str) -> None:
+    """A training by two processes, forked from a server that has imported everything: seconds less than torchrun."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['basicsr_snn'])
+    port, arguments = free_port(), ['-opt', written(root, opt), *arguments]
+    processes = [context.Process(target=one_of_two, args=(rank, port, root, arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0], (root / '0.out').read_text()
+
+
 def distilling(root: Path) -> dict:
     """Blocks that turn the training into a distillation: a spiking student, a teacher, a hint with an adapter."""
     teacher = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 6, 'nb': 3}
@@ -99,11 +128,9 @@ def distilling(root: Path) -> dict:
                         'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0'}]}}
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would ask for two GPUs')
-@pytest.mark.parametrize('blocks', [lambda root: {}, distilling], ids=['plain', 'distilling'])
-def test_two_processes_train_like_one_with_twice_the_batch(root, blocks):
-    process = torchrun(root, options(root) | {'name': 'two'} | blocks(root), '--force_yml',
-                       'logger:save_checkpoint_freq=4')
+@two_processes
+def test_torchrun_trains_like_one_process_with_twice_the_batch(root):
+    process = torchrun(root, options(root) | {'name': 'two'}, '--force_yml', 'logger:save_checkpoint_freq=4')
     try:
         log = process.communicate(timeout=300)[0]
     finally:
@@ -112,12 +139,89 @@ def test_two_processes_train_like_one_with_twice_the_batch(root, blocks):
     assert 'RuntimeWarning' not in log  # runpy's, when a module is imported twice
     assert log.count('# psnr') == 3
     assert {file.name for file in (root / 'experiments/two').rglob('*.*')} >= {'net_g_4.pth', '4.state'}
-    one = trained(root, options(root, batch_size_per_gpu=2) | blocks(root))
+    one = trained(root, options(root, batch_size_per_gpu=2))
     torch.testing.assert_close(saved(root, 'two'), one, rtol=1e-5, atol=1e-7)
-    adapters = [torch.load(file) for file in sorted(root.rglob('net_adapters_latest.pth'))]
-    assert len(adapters) == (2 if blocks is distilling else 0)
-    if adapters:
-        torch.testing.assert_close(*adapters, rtol=1e-5, atol=1e-7)
+
+
+def denoising(root: Path, name: str, batch_size: int) -> dict:
+    """A distillation on random crops and noise: three iterations an epoch, checkpoints within epochs."""
+    opt = options(root) | distilling(root) | {'name': name}
+    data = {'type': 'GaussianDenoisingDataset', 'dataroot_gt': str(root / 'photos'), 'sigma': 25}
+    opt['datasets'] = {'train': {'name': 't', **data, 'sigma': None, 'sigma_range': [0, 55], 'gt_size': 16,
+                                 'dataset_enlarge_ratio': 2, 'batch_size_per_gpu': batch_size,
+                                 'num_worker_per_gpu': 0},
+                       'val': {'name': 'v', **data}}
+    opt['train'] |= {'grad_clip': 1.0, 'optim_g': {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9}, 'total_iter': 7,
+                     'fft_opt': {'type': 'FFTLoss', 'loss_weight': 0.1}}
+    opt['distill']['schedule'] = {'type': 'linear', 'end_iter': 7}
+    opt['val']['val_freq'] = 100
+    opt['logger']['save_checkpoint_freq'] = 4
+    return opt
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one training by one process (``one``), and the same by two with half the batch (``two``)."""
+    root = tmp_path_factory.mktemp('runs')
+    (root / 'photos').mkdir()
+    random = np.random.RandomState(0)
+    for i in range(5):
+        rough = cv2.resize(random.rand(6, 6, 3), (24, 20), interpolation=cv2.INTER_LINEAR)
+        cv2.imwrite(str(root / f'photos/{i}.png'), (rough * 255).round().astype(np.uint8))
+    kept = os.getcwd()
+    os.chdir(root)
+    try:
+        trained(root, denoising(root, 'one', batch_size=4))
+    finally:
+        os.chdir(kept)
+    trained_by_two(root, denoising(root, 'two', batch_size=2))
+    return root
+
+
+def networks(root: Path, name: str) -> dict:
+    """Weights, moving average and adapters at the end of a training."""
+    adapters = torch.load(root / f'experiments/{name}/models/net_adapters_latest.pth')['params']
+    return saved(root, name) | {f'adapters.{key}': value for key, value in adapters.items()}
+
+
+def loss_curves(root: Path, name: str) -> np.ndarray:
+    """l_pix, l_fft, l_hint_dec, l_kd by iteration, as logged (four digits)."""
+    log = ''.join(file.read_text() for file in sorted((root / 'experiments' / name).glob('*.log')))
+    lines = re.findall(r'iter: +(\d+).* l_pix: (\S+) l_fft: (\S+) l_hint_dec: (\S+) l_kd: (\S+)', log)
+    return np.array(lines, dtype=float)
+
+
+@two_processes
+def test_two_processes_distil_like_one_on_random_crops(runs):
+    """Loss curves, student, moving average and adapters; two epochs and a bit, with clipping and a schedule."""
+    one, two = loss_curves(runs, 'one'), loss_curves(runs, 'two')
+    assert one[:, 0].tolist() == list(range(1, 8))
+    np.testing.assert_allclose(two, one, rtol=2e-4)
+    torch.testing.assert_close(networks(runs, 'two'), networks(runs, 'one'), rtol=1e-4, atol=1e-6)
+
+
+@two_processes
+def test_only_the_first_process_writes(runs):
+    files = {str(file.relative_to(runs / 'experiments/two')) for file in (runs / 'experiments/two').rglob('*.*')
+             if file.suffix != '.log'}
+    assert files == {'two.yml', 'training_states/4.state', *(
+        f'models/net_{kind}_{iteration}.pth' for kind in ('g', 'adapters') for iteration in ('4', 'latest'))}
+    assert len(list((runs / 'experiments/two').glob('*.log'))) == 1
+    assert 'iter:' not in (runs / '1.out').read_text()
+
+
+@two_processes
+@pytest.mark.parametrize(('begun', 'resumed'), [('one', 'two'), ('two', 'one')])
+def test_resumed_by_another_number_of_processes(runs, tmp_path, monkeypatch, begun, resumed):
+    """A checkpoint in the middle of an epoch: what follows is the unbroken run's, its samples included."""
+    shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for file in [*tmp_path.rglob('*_latest.pth'), *tmp_path.rglob('*.log')]:
+        file.unlink()
+    train, batch_size = (trained, 4) if resumed == 'one' else (trained_by_two, 2)
+    train(tmp_path, denoising(tmp_path, begun, batch_size), '--auto_resume')
+    torch.testing.assert_close(networks(tmp_path, begun), networks(runs, resumed), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(loss_curves(tmp_path, begun), loss_curves(runs, resumed)[4:], rtol=2e-4)
 
 
 @pytest.fixture

@@ -277,7 +277,7 @@ def test_cache_reads_no_file_again(tmp_path: Path) -> None:
 def test_cache_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = sum(3 * (12 + index) * (20 - index) for index in range(COUNT))
     monkeypatch.setattr(module, 'CACHE_LIMIT', decoded)
-    assert sum(picture.nbytes for picture in build(TRAIN, folder)._cached) == decoded
+    assert build(TRAIN, folder)._cached.nbytes == decoded
     monkeypatch.setattr(module, 'CACHE_LIMIT', decoded - 1)
     assert build(TRAIN, folder)._cached is None
     assert build(VAL, folder)._cached is None

@@ -315,3 +315,52 @@ def test_docstring_yaml_builds(work, cls):
                'pretrained/ffdnet_color.pth')
     options = {**training(), **blocks}
     assert type(built(options)) is cls
+
+
+def step_of(options: dict) -> tuple[dict, dict[str, torch.Tensor]]:
+    """Loss terms and parameters after one training step."""
+    torch.manual_seed(0)
+    model = built(options)
+    model.feed_data(batch())
+    model.optimize_parameters(1)
+    return model.get_current_log(), dict(model.net_g.named_parameters())
+
+
+@pytest.mark.parametrize('options', [training, distilling])
+def test_micro_batches_make_the_same_step(work, options):
+    network = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}  # batch normalisation would see the parts
+    whole = options(network_g=network)
+    parts = copy.deepcopy(whole)
+    parts['train']['micro_batches'] = 2
+    (log, parameters), (log_of_parts, parameters_of_parts) = step_of(whole), step_of(parts)
+    assert log_of_parts.keys() >= {'l_pix', 'l_fft'}
+    for key in [key for key in log if key.startswith('l_')]:
+        assert log_of_parts[key] == pytest.approx(log[key], rel=1e-5), key
+    for name, parameter in parameters.items():
+        torch.testing.assert_close(parameters_of_parts[name], parameter, rtol=0, atol=1e-5)
+
+
+def test_micro_batches_that_do_not_divide_the_batch(work):
+    options = training()
+    options['train']['micro_batches'] = 3
+    with pytest.raises(UserError, match='micro_batches is 3, but the batch of 2 pictures has no 3 equal parts; write a '
+                                        'divisor of 2'):
+        step_of(options)
+
+
+@pytest.mark.parametrize('options', [training, distilling])
+def test_bfloat16_training_stays_close_and_keeps_float32_weights(work, options):
+    plain = options()
+    mixed = copy.deepcopy(plain)
+    mixed['train']['amp'] = True
+    (log, _), (mixed_log, parameters) = step_of(plain), step_of(mixed)
+    assert mixed_log['l_pix'] == pytest.approx(log['l_pix'], rel=0.02)
+    assert mixed_log['l_pix'] != log['l_pix'], 'bfloat16 was not used'
+    assert {parameter.dtype for parameter in parameters.values()} == {torch.float32}
+
+
+def test_optimiser_is_fused_unless_the_options_say_otherwise(work):
+    options = training()
+    assert built(options).optimizer_g.defaults['fused'] is True
+    options['train']['optim_g']['fused'] = False
+    assert built(options).optimizer_g.defaults['fused'] is False

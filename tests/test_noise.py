@@ -6,8 +6,11 @@ import re
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from basicsr_snn.data.noise import NoiseLevel, add_gaussian_noise, add_training_noise
+from basicsr_snn.data import noise
+from basicsr_snn.data.noise import NoiseLevel, NoiseStream, add_gaussian_noise, add_training_noise
 from basicsr_snn.errors import UserError
 
 
@@ -17,6 +20,27 @@ def test_test_noise_leaves_the_global_state_alone() -> None:
     np.random.seed(3)
     add_gaussian_noise(np.zeros((4, 4, 3), np.float32), 25)
     np.testing.assert_array_equal(np.random.normal(size=4), expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(pieces=st.lists(st.integers(1, 7), min_size=1, max_size=6), width=st.integers(1, 5),
+       channels=st.sampled_from([1, 3]), seed=st.integers(0, 2**32 - 1), sigma=st.sampled_from([0.0, 25.0, 50.0]))
+def test_pieces_are_bit_for_bit_one_draw(pieces: list[int], width: int, channels: int, seed: int, sigma: float) -> None:
+    height = sum(pieces)
+    pixels = np.random.default_rng(0).random((height, width, channels), dtype=np.float32)
+    protocol = pixels.copy()
+    protocol += np.random.RandomState(seed).normal(0, sigma / 255, (height, width, channels))
+    stream = NoiseStream(sigma, seed)
+    found = [stream.add_to(rows) for rows in np.split(pixels, np.cumsum(pieces)[:-1])]
+    np.testing.assert_array_equal(np.concatenate(found), protocol)
+
+
+@pytest.mark.parametrize('drawn_at_once', [1, 15, 16, 50, 10**6])
+def test_noise_of_a_large_picture_is_drawn_in_pieces(monkeypatch: pytest.MonkeyPatch, drawn_at_once: int) -> None:
+    monkeypatch.setattr(noise, '_DRAWN_AT_ONCE', drawn_at_once)
+    pixels = np.zeros((7, 5, 3), np.float32)
+    expected = np.random.RandomState(4).normal(0, 15 / 255, (7, 5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(add_gaussian_noise(pixels, 15, 4), expected)
 
 
 def test_noise_is_not_clipped() -> None:

@@ -16,8 +16,8 @@ from basicsr_snn.options import HINT_KEYS, TEACHER_KEYS
 from basicsr_snn.spiking.neurons import NEURONS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = sorted({*REPOSITORY.glob('*.md'), REPOSITORY / 'datasets/README.md', REPOSITORY / 'benchmarks/README.md',
-                REPOSITORY / 'datasets/demo/LICENSES.md'})
+PAGES = sorted(page for folder in ('', 'docs/', 'datasets/', 'datasets/demo/', 'benchmarks/')
+               for page in REPOSITORY.glob(f'{folder}*.md'))
 README = (REPOSITORY / 'README.md').read_text(encoding='utf-8')
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from basicsr.utils import tensor2img
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from basicsr_snn.data import pictures
-from basicsr_snn.data.pictures import list_pictures, picture_size, read_picture, to_channels, write_picture
+from basicsr_snn.data.pictures import list_pictures, picture_size, read_picture, to_channels, to_integers, write_picture
 from basicsr_snn.errors import UserError
 
 LOSSLESS_8 = ['.png', '.tif', '.tiff', '.webp', '.bmp']
@@ -113,6 +115,24 @@ def test_write_clips_and_rounds_to_the_nearest(tmp_path: Path) -> None:
     pixels = np.array([[[-3.0], [0.49 / 255], [0.51 / 255], [7.0]]], np.float32)
     write_picture(tmp_path / 'a.png', pixels)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'a.png')), [[0, 0, 1, 255]])
+
+
+def test_eight_bits_are_rounded_as_basicsr_does() -> None:
+    pixels = np.random.default_rng(0).normal(0.5, 0.5, (64, 64, 3)).astype(np.float32)
+    pixels[0, :51, 0] = (2 * np.arange(51) + 0.5) / 255  # halves, as near as float32 comes
+    by_basicsr = tensor2img(torch.from_numpy(pixels.transpose(2, 0, 1)), rgb2bgr=False)
+    np.testing.assert_array_equal(to_integers(pixels), by_basicsr)
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_integers_are_written_as_they_are(tmp_path: Path, bits: int, channels: int) -> None:
+    stored, alpha = random_pixels(9, 5, channels, bits=bits), random_pixels(9, 5, bits=bits, seed=1)
+    write_picture(tmp_path / 'a.png', stored, alpha=alpha)
+    back = read_picture(tmp_path / 'a.png')
+    np.testing.assert_array_equal(to_channels(back.stored, channels), stored)
+    np.testing.assert_array_equal(back.alpha, alpha)
+    assert back.bits == bits
 
 
 def test_jpeg_is_close(tmp_path: Path) -> None:

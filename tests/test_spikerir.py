@@ -223,3 +223,32 @@ def test_docstring_yaml_builds():
 def test_mistakes_get_one_sentence(options, sentence):
     with pytest.raises(UserError, match=sentence):
         SpikerIR(**options)
+
+
+@pytest.mark.parametrize('name', ['SignedILIF', 'LIFNode'])
+def test_early_exit_gives_the_mean_of_the_steps_it_took(name):
+    torch.manual_seed(0)
+    net = SpikerIR(channels=(4, 8), blocks=(1, 1), T=6, neuron={'type': name}).eval()
+    picture = torch.rand(2, 3, 9, 10)
+    with torch.no_grad():
+        whole = net(picture)
+        net.exit_tolerance = 1e-9
+        torch.testing.assert_close(net(picture), whole)
+        assert net.steps == 6
+        net.exit_tolerance = 1.0
+        early = net(picture)
+        assert net.steps == 2
+        net.T, net.exit_tolerance = 2, 0.0
+        torch.testing.assert_close(early, net(picture))
+    assert (early - whole).abs().max() > 1e-4
+
+
+def test_early_exit_is_for_inference_only():
+    net = SpikerIR(channels=(4, 8), blocks=(1, 1), T=3, exit_tolerance=1.0).train()
+    net(torch.rand(1, 3, 8, 8)).mean().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_negative_exit_tolerance_gets_a_sentence():
+    with pytest.raises(UserError, match='exit_tolerance: -1; write 0'):
+        SpikerIR(exit_tolerance=-1)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
-from basicsr_snn.tiling import tiled_forward
+from basicsr_snn.tiling import tile_spans, tiled_forward
 
 STRIDED_RADIUS = 8
 
@@ -73,16 +73,33 @@ def test_too_small_an_overlap_shows():
 
 def test_tiles_of_a_large_picture_have_one_shape_and_go_in_batches():
     net = Strided()
-    tiled_forward(net, torch.rand(1, 3, 64, 64), tile=16, tile_pad=8, batch=4)
+    tiled_forward(net, torch.rand(1, 3, 80, 80), tile=16, tile_pad=8, batch=3)
     assert set(net.shapes) == {(32, 32)}
-    assert net.batches == [4, 4, 1]
+    assert net.batches == [3, 1] * 4
 
 
 def test_border_tiles_keep_their_size():
     net = Strided()
     tiled_forward(net, torch.rand(1, 3, 50, 100), tile=16, tile_pad=8)
-    assert min(min(shape) for shape in net.shapes) == 32
-    assert max(max(shape) for shape in net.shapes) < 32 + net.multiple_of
+    # 3 tiles of 12 cover the 34 rows within the overlaps, 6 tiles of 16 the 84 columns
+    assert {height for height, _ in net.shapes} == {28, 30}
+    assert {width for _, width in net.shapes} == {32}
+
+
+@given(length=st.integers(1, 400), tile=st.integers(1, 60), pad=st.integers(0, 30), multiple=st.sampled_from([1, 2, 4]))
+def test_tiles_cover_a_side_once_and_are_even(length, tile, pad, multiple):
+    net = nn.Identity()
+    net.multiple_of = multiple
+    spans = tile_spans(net, length, tile, pad)
+    assert [pixel for span in spans for pixel in range(span.keep_start, span.keep_stop)] == list(range(length))
+    for span in spans:
+        assert span.start % multiple == 0
+        assert span.start == 0 or span.keep_start - span.start >= pad
+        assert span.stop == length or span.stop - span.keep_stop >= pad
+    lengths = [span.stop - span.start for span in spans]
+    assert len(set(lengths[:-1])) <= 1
+    longest = -(-tile // multiple) * multiple + 2 * -(-pad // multiple) * multiple + multiple - 1
+    assert lengths[0] <= lengths[-1] <= min(lengths[0] + multiple - 1, longest)
 
 
 def test_spiking_student_has_no_seam():

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fuse_spiking_convs
-from basicsr_snn.spiking.neurons import reset_to_rest
+from basicsr_snn.spiking.neurons import carried_state, reset_to_rest
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     'tiny': {'channels': (8, 16), 'blocks': (1, 3)},
@@ -38,13 +38,16 @@ class SpikerIR(nn.Module):
         neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options;
             ``{type: relu}`` is the ANN twin.
         norm: ``none``, or ``bn`` (folds into the convolutions for inference).
+        exit_tolerance: In eval mode, stop before T when a step changes the running mean of the picture by less than
+            this, on average over its pixels (0..1 scale; of a batch, in every picture). 0: always T steps.
+            ``net.steps`` tells how many the last picture took.
 
     Shape:
         (N, in_ch, H, W) float32 in 0..1 to the same, any H, W >= 1 (padded inside to a multiple of ``multiple_of``,
         mirrored where the picture is large enough, else replicated). Output is not clipped.
 
     Raises:
-        UserError: Unknown size or norm, T below 1, channels and blocks that do not match.
+        UserError: Unknown size or norm, T below 1, negative tolerance, channels and blocks that do not match.
 
     .. code-block:: yaml
 
@@ -57,15 +60,19 @@ class SpikerIR(nn.Module):
 
     def __init__(self, in_ch: int = 3, size: str = 'small', channels: Sequence[int] | None = None,
                  blocks: Sequence[int] | None = None, T: int = 1,  # noqa: N803
-                 neuron: Mapping[str, Any] | None = None, norm: str = 'none') -> None:
+                 neuron: Mapping[str, Any] | None = None, norm: str = 'none', exit_tolerance: float = 0.0) -> None:
         super().__init__()
         channels, blocks = _widths(size, channels, blocks)
         if T < 1:
             raise UserError(f'SpikerIR was given T: {T}, but needs at least one time step; write T: 1 or more.')
         if norm not in ('none', 'bn'):
             raise UserError(f'SpikerIR was given norm: {norm}; write norm: none or norm: bn.')
+        if exit_tolerance < 0:
+            raise UserError(f'SpikerIR was given exit_tolerance: {exit_tolerance}; write 0 for always T steps, or a '
+                            'small number such as 0.001.')
         neuron = {'type': 'SignedILIF'} if neuron is None else neuron
-        self.T = T
+        self.T = self.steps = T
+        self.exit_tolerance = exit_tolerance
         self.multiple_of = 2 ** (len(channels) - 1)
 
         def level(index: int) -> nn.Sequential:
@@ -84,8 +91,28 @@ class SpikerIR(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         height, width = picture.shape[-2:]
-        x = self.stem(pad_to_multiple(picture, self.multiple_of))
-        x = x.unsqueeze(0).expand(self.T, *x.shape)
+        drive = self.stem(pad_to_multiple(picture, self.multiple_of)).to(picture.dtype).unsqueeze(0)
+        if self.exit_tolerance and not self.training:
+            residual = self._settled_residual(drive)
+        else:
+            residual = self._residuals(drive.expand(self.T, *drive.shape[1:])).mean(0)
+            reset_to_rest(self)
+        return picture + residual[..., :height, :width]
+
+    def _settled_residual(self, drive: Tensor) -> Tensor:
+        """Running mean of the residual over time steps, up to the step that hardly changes it."""
+        with carried_state(self):
+            mean, self.steps = self._residuals(drive)[0], 1
+            while self.steps < self.T:
+                self.steps += 1
+                change = (self._residuals(drive)[0] - mean) / self.steps
+                mean = mean + change
+                if change.abs().mean((1, 2, 3)).max() < self.exit_tolerance:
+                    break
+        return mean
+
+    def _residuals(self, x: Tensor) -> Tensor:
+        """Membrane input (T, N, C, H, W) of the first level to the head's output (T, N, in_ch, H, W)."""
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             x = blocks(x)
@@ -94,9 +121,7 @@ class SpikerIR(nn.Module):
         x = self.middle(x)
         for up, blocks in zip(self.up, self.decoder, strict=True):
             x = blocks(up(x) + skips.pop())
-        residual = self.head(x).mean(0)
-        reset_to_rest(self)
-        return picture + residual[..., :height, :width]
+        return self.head(x)
 
     def fuse(self) -> SpikerIR:
         """Fold spike amplitudes and normalisation into the convolutions, in place, and return the network for

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.errors import UserError, near_matches
-from basicsr_snn.tiling import TILE_PAD
+from basicsr_snn.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import nn
 
-AUTO_TILE_ABOVE = 2_000_000
-"""Pixels above which a picture is restored in tiles when ``-t`` is not given."""
-
-AUTO_TILE = 768
-SSIM_WINDOW = 11
+    from basicsr_snn.denoising import Denoiser
+    from basicsr_snn.scoring import Score
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -33,9 +30,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     _add_network_arguments(parser)
     parser.add_argument('-t', '--tile', type=_pixels, metavar='TILE',
                         help=f'side of a tile in pixels; 0: never tile (default: {AUTO_TILE} for pictures above '
-                             f'{AUTO_TILE_ABOVE // 10**6} megapixels)')
-    parser.add_argument('--tile_pad', type=_pixels, default=TILE_PAD, metavar='P',
-                        help='overlap at each side of a tile (default: %(default)s, seamless for all shipped networks)')
+                             f'{AUTO_TILE_ABOVE / 1e6:g} megapixels)')
+    parser.add_argument('--tile_pad', type=_pixels, metavar='P',
+                        help='overlap at each side of a tile (default: as far as the network looks, which leaves no '
+                             f'seam; {TILE_PAD} where that is not known)')
     parser.add_argument('--suffix', default='', help='results are called NAME_SUFFIX')
     parser.add_argument('--ext', default='auto', help="extension of the results (default: auto, the input's own)")
     parser.add_argument('--recursive', action='store_true', help='take sub-folders too, and keep them')
@@ -159,87 +157,6 @@ def _refuse_overwriting(jobs: list[tuple[Path, Path]]) -> None:
 
 
 @dataclass
-class Denoiser:
-    """A network made to take pictures of any channel count and size.
-
-    Attributes:
-        net: Ready for inference.
-        channels: What it reads and writes, 3 or 1.
-        tile: Side of a tile; 0: never tile; None: only pictures above :data:`AUTO_TILE_ABOVE`.
-        tile_pad: Overlap of tiles.
-        sigma: Noise level to tell the network, or None for its own.
-    """
-
-    net: nn.Module
-    channels: int
-    tile: int | None = None
-    tile_pad: int = TILE_PAD
-    sigma: float | None = None
-
-    def tile_for(self, height: int, width: int) -> int:
-        """Side of the tiles of a picture, 0 if it goes through whole."""
-        tile = (AUTO_TILE if height * width > AUTO_TILE_ABOVE else 0) if self.tile is None else self.tile
-        return tile if tile < max(height, width) else 0
-
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Restore (H, W, C) float32 in 0..1, C = 1 or 3, to the same, not clipped.
-
-        Grey becomes three equal channels for a colour network and their mean afterwards; a grey network restores the
-        channels of a colour picture one by one.
-
-        Raises:
-            UserError: The network answers with NaN or infinity.
-        """
-        import torch
-
-        from basicsr_snn.tiling import tiled_forward
-
-        height, width, channels = pixels.shape
-        picture = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
-        if channels < self.channels:
-            picture = picture.expand(1, self.channels, height, width)
-        elif channels > self.channels:
-            picture = picture.transpose(0, 1)
-        tile = self.tile_for(height, width) or max(height, width)
-        restored = tiled_forward(self.net, picture.contiguous(), tile, self.tile_pad, sigma=self.sigma)
-        if not torch.isfinite(restored).all():
-            raise UserError('the network answered with NaN or infinity; check its weights.')
-        if channels < self.channels:
-            restored = restored.mean(1, keepdim=True)
-        elif channels > self.channels:
-            restored = restored.transpose(0, 1)
-        return restored[0].permute(1, 2, 0).numpy()
-
-
-@dataclass(frozen=True)
-class Score:
-    """PSNR in dB and SSIM of the noisy and of the restored picture against the clean one.
-
-    By the test protocol: clipped to 0..1, rounded to 8 bits, no border cut off. SSIM is NaN where a side is shorter
-    than its window of 11 pixels.
-    """
-
-    noisy_psnr: float
-    psnr: float
-    noisy_ssim: float
-    ssim: float
-
-
-def score(clean: np.ndarray, noisy: np.ndarray, restored: np.ndarray) -> Score:
-    """Score a restored picture; all are (H, W, C) in 0..1, RGB or grey."""
-    import numpy as np
-    from basicsr.metrics import calculate_psnr, calculate_ssim
-
-    clean, noisy, restored = (np.rint(np.clip(pixels, 0, 1) * 255) for pixels in (clean, noisy, restored))
-
-    def ssim(pixels: np.ndarray) -> float:
-        return math.nan if min(clean.shape[:2]) < SSIM_WINDOW else float(calculate_ssim(pixels, clean, crop_border=0))
-
-    return Score(float(calculate_psnr(noisy, clean, crop_border=0)),
-                 float(calculate_psnr(restored, clean, crop_border=0)), ssim(noisy), ssim(restored))
-
-
-@dataclass
 class _Batch:
     """One run over many pictures: what was scored, what failed, what was said."""
 
@@ -263,19 +180,21 @@ class _Batch:
                     self.failures.append((source, ' '.join(str(error).split()) or type(error).__name__))
 
     def _restore_one(self, source: Path, target: Path) -> None:
-        from basicsr_snn.data.noise import add_gaussian_noise
+        from basicsr_snn.data.noise import NoiseStream
         from basicsr_snn.data.pictures import format_for, read_picture, write_picture
+        from basicsr_snn.denoising import restore_picture
+        from basicsr_snn.scoring import score
 
         picture = read_picture(source)
         format_for(target, picture.bits, picture.alpha is not None)
-        self._announce(source, *picture.pixels.shape)
-        given = picture.pixels
-        if self.args.noise is not None:
-            given = add_gaussian_noise(given, self.args.noise, self.args.seed)
-        restored = self.denoiser(given)
-        write_picture(target, restored, picture.bits, picture.alpha)
-        if self.args.gt:
-            self.scores.append((source.name, score(picture.pixels, given, restored)))
+        self._announce(source, *picture.stored.shape)
+        noise = None if self.args.noise is None else NoiseStream(self.args.noise, self.args.seed)
+        restored, compared = restore_picture(self.denoiser, picture, noise, compare=self.args.gt)
+        scored = [(source.name, score(compared.clean, compared.noisy, compared.restored))] if compared else []
+        alpha = picture.alpha
+        del picture, compared  # encoding needs as much memory again
+        write_picture(target, restored, alpha=alpha)
+        self.scores += scored
 
     def _announce(self, source: Path, height: int, width: int, channels: int) -> None:
         if channels > self.denoiser.channels:
@@ -295,6 +214,7 @@ def _denoiser(args: argparse.Namespace) -> Denoiser:
     import torch
 
     from basicsr_snn import zoo
+    from basicsr_snn.denoising import Denoiser
     from basicsr_snn.restoring import deployed
 
     if args.weights and not args.opt:

@@ -12,7 +12,9 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset
 
+from basicsr_snn.data.draws import seeded_by
 from basicsr_snn.data.noise import NoiseLevel, add_gaussian_noise, add_training_noise
+from basicsr_snn.data.picture_cache import PictureCache
 from basicsr_snn.data.picture_source import PictureSource, open_source
 from basicsr_snn.data.pictures import to_channels, to_float
 from basicsr_snn.errors import UserError
@@ -34,9 +36,11 @@ class GaussianDenoisingDataset(Dataset):
     picture, drawn on the (H, W, C) RGB array (Restormer's protocol), so that results compare between networks and
     papers.
 
-    All randomness of training comes from torch's generator, which a DataLoader seeds anew for each worker and epoch.
-    BasicSR's ``worker_init_fn`` seeds NumPy and ``random`` alike whenever workers start, which is at every epoch: draws
-    from those would repeat the same crops and noise in each epoch.
+    All randomness of training comes from torch's generator. In ``basicsr-snn train`` it starts, for each item, from the
+    seed that :class:`basicsr_snn.data.draws.Draw` brings along, which follows from ``manual_seed``, epoch and place in
+    the epoch: processes, workers and a resume change no sample. With a sampler of plain indices a DataLoader seeds it
+    anew for each worker and epoch. (BasicSR's ``worker_init_fn`` seeds NumPy and ``random`` alike whenever workers
+    start: draws from those would repeat the same crops and noise in each epoch.)
 
     Args:
         opt: the options of the dataset:
@@ -91,16 +95,25 @@ class GaussianDenoisingDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         position = range(len(self))[index] % len(self.indices)  # the range refuses an index beyond the end
         picture = self._decode(position) if self._cached is None else self._cached[position]
-        sigma = self.options.noise.draw()
-        if self.options.train:
-            gt = _to_tensor(to_float(self._augmented_crop(picture)))
-            lq = add_training_noise(gt, sigma)
-        else:
-            clean = to_float(picture)
-            gt = _to_tensor(clean)
-            lq = _to_tensor(add_gaussian_noise(clean, self.options.noise.values[0], self.options.noise_seed))
         name = self.source.names[self.indices[position]]
+        if self.options.train:
+            with seeded_by(index):
+                lq, gt, sigma = self._training_pair(picture)
+        else:
+            lq, gt, sigma = self._test_pair(picture)
         return {'lq': lq, 'gt': gt, 'sigma': sigma, 'lq_path': name, 'gt_path': name}
+
+    def _training_pair(self, picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        sigma = self.options.noise.draw()
+        # Channels first while the pixels are bytes: to move floats takes up to three times as long.
+        crop = np.ascontiguousarray(self._augmented_crop(picture).transpose(2, 0, 1))
+        gt = torch.from_numpy(to_float(crop))
+        return add_training_noise(gt, sigma), gt, sigma
+
+    def _test_pair(self, picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        clean, noise = to_float(picture), self.options.noise
+        noisy = add_gaussian_noise(clean, noise.values[0], self.options.noise_seed)
+        return _to_tensor(noisy), _to_tensor(clean), noise.draw()
 
     def _subset(self) -> range:
         count = len(self.source.names)
@@ -131,12 +144,11 @@ class GaussianDenoisingDataset(Dataset):
         sizes = (self.source.size(index) for index in self.indices)
         return sum(height * width for height, width in sizes) * self.options.in_ch
 
-    def _decode_all(self) -> list[np.ndarray]:
+    def _decode_all(self) -> PictureCache:
         # Here in the parent process, since what a worker decodes is lost at the end of its epoch.
-        pictures = [self._decode(position) for position in range(len(self.indices))]
-        megabytes = sum(picture.nbytes for picture in pictures) / 1e6
+        pictures = PictureCache(self._decode(position) for position in range(len(self.indices)))
         get_root_logger().info(f'{self.options.name}: {len(pictures)} decoded pictures kept in memory '
-                               f'({megabytes:.1f} MB); `cache: false` reads them anew each time.')
+                               f'({pictures.nbytes / 1e6:.1f} MB); `cache: false` reads them anew each time.')
         return pictures
 
     def _decode(self, position: int) -> np.ndarray:

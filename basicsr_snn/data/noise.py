@@ -15,24 +15,56 @@ HIGHEST_SIGMA = 255.0
 NoiseKey = Literal['sigma', 'sigma_range', 'sigma_list']
 NOISE_KEYS: tuple[NoiseKey, ...] = ('sigma', 'sigma_range', 'sigma_list')
 EXAMPLES = '`sigma: 25`, `sigma_range: [0, 55]` or `sigma_list: [15, 25, 50]`'
+_DRAWN_AT_ONCE = 2**20
 
 
-def add_gaussian_noise(pixels: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
-    """Add the noise of the test protocol: the same for every picture of one size, bit for bit Restormer's.
+class NoiseStream:
+    """The noise of the test protocol, drawn piece by piece: what the pieces get is bit for bit what one draw gives.
 
     The generator is private, so the global state of NumPy is neither read nor changed. The draw follows the layout of
     the array: with channels in another order, or as CHW, the same seed would give other noise.
 
     Args:
-        pixels: (H, W, C) in 0..1, RGB or grey, float32.
         sigma: standard deviation on the 0..255 scale.
         seed: seed of the generator, which starts anew for each picture.
+    """
+
+    def __init__(self, sigma: float, seed: int = 0) -> None:
+        self._scale = sigma / 255.0
+        # the legacy generator keeps the second value of each pair that it draws, so odd pieces lose nothing
+        self._generator = np.random.RandomState(seed)
+
+    def add_to(self, rows: np.ndarray) -> np.ndarray:
+        """Add noise to the next rows of the picture.
+
+        Args:
+            rows: (h, W, C) float32 in 0..1, RGB or grey; the calls go through a picture from top to bottom.
+
+        Returns:
+            (h, W, C) float32, not clipped.
+        """
+        noisy = np.empty(rows.shape, np.float32)
+        at_once = max(1, _DRAWN_AT_ONCE // max(1, rows[:1].size))
+        for start in range(0, len(rows), at_once):
+            part = rows[start:start + at_once]
+            # the sum is taken in float64, as `float32_array += float64_noise` does
+            np.add(part, self._generator.normal(0, self._scale, part.shape), out=noisy[start:start + at_once],
+                   dtype=np.float64, casting='same_kind')
+        return noisy
+
+
+def add_gaussian_noise(pixels: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
+    """Add the noise of the test protocol: the same for every picture of one size, bit for bit Restormer's.
+
+    Args:
+        pixels: (H, W, C) in 0..1, RGB or grey, float32.
+        sigma: standard deviation on the 0..255 scale.
+        seed: seed of the generator, which starts anew for each picture; see :class:`NoiseStream`.
 
     Returns:
         (H, W, C) float32, not clipped.
     """
-    noise = np.random.RandomState(seed).normal(0, sigma / 255.0, pixels.shape)
-    return (pixels + noise).astype(np.float32)  # the sum is taken in float64, as `float32_array += float64_noise` does
+    return NoiseStream(sigma, seed).add_to(pixels)
 
 
 def add_training_noise(pixels: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:

@@ -36,6 +36,7 @@ _FORMATS = {
     '.webp': _Format((8,), alpha=True, settings=(cv2.IMWRITE_WEBP_QUALITY, LOSSLESS_WEBP)),
 }
 EXTENSIONS = tuple(_FORMATS)
+_DTYPES = {8: np.uint8, 16: np.uint16}
 _JPEG_START = b'\xff\xd8\xff'
 
 
@@ -44,16 +45,24 @@ class Picture:
     """A decoded picture.
 
     Attributes:
-        pixels: (H, W, C) float32 in 0..1; C is 3 (RGB) or 1 (grey).
-        bits: bits per channel of the file, 8 or 16.
-        alpha: (H, W) in the file's own dtype (uint8 or uint16), or None.
+        stored: (H, W, C) as in the file, uint8 or uint16; C is 3 (RGB) or 1 (grey).
+        alpha: (H, W) of the same dtype, or None.
         path: the file.
     """
 
-    pixels: np.ndarray
-    bits: int
+    stored: np.ndarray
     alpha: np.ndarray | None
     path: Path
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(H, W, C) float32 in 0..1, made at each call: four times the memory of 8 bits."""
+        return to_float(self.stored)
+
+    @property
+    def bits(self) -> int:
+        """Bits per channel of the file, 8 or 16."""
+        return self.stored.dtype.itemsize * 8
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -65,7 +74,7 @@ def read_picture(path: str | Path) -> Picture:
     path = Path(path)
     raw = decode(read_bytes(path), path)
     alpha = np.ascontiguousarray(raw[:, :, 3]) if raw.shape[2] == 4 else None
-    return Picture(to_float(raw[:, :, :3]), raw.dtype.itemsize * 8, alpha, path)
+    return Picture(np.ascontiguousarray(raw[:, :, :3]), alpha, path)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -163,16 +172,19 @@ def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np
 
     Args:
         path: its extension says the format; the folder is made where it is missing.
-        pixels: (H, W, 1 or 3) float in 0..1, grey or RGB; clipped, then rounded to ``bits``.
-        bits: 8 or 16.
+        pixels: (H, W, 1 or 3), grey or RGB: float in 0..1, clipped, then rounded to ``bits``; or uint8 or uint16, taken
+            as they are.
+        bits: 8 or 16; without effect on integers.
         alpha: (H, W) uint8 or uint16, rescaled where its bits differ from ``bits``.
 
     Raises:
         UserError: an unknown extension, a format that can't hold the bits or the alpha, or a disk that refuses it.
     """
     path = Path(path)
-    picture_format = format_for(path, bits, alpha is not None)
-    encoded = _encode(path, _to_integers(pixels, bits, alpha), picture_format)
+    whole = np.issubdtype(pixels.dtype, np.integer)
+    picture_format = format_for(path, pixels.dtype.itemsize * 8 if whole else bits, alpha is not None)
+    integers = pixels if whole else to_integers(pixels, bits)
+    encoded = _encode(path, _as_opencv_stores(integers, alpha), picture_format)
     unfinished = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -197,7 +209,7 @@ def format_for(path: str | Path, bits: int = 8, alpha: bool = False) -> _Format:
     if picture_format is None:
         raise UserError(f'{path} has the extension {path.suffix!r}: known are {" ".join(EXTENSIONS)}; write '
                         f'{path.stem}.png.')
-    if bits not in (8, 16):
+    if bits not in _DTYPES:
         raise UserError(f'{path} is asked for with {bits} bits a channel: 8 and 16 are allowed.')
     lacking = [f'{bits} bits a channel'] if bits not in picture_format.bits else []
     lacking += ['an alpha channel'] if alpha and not picture_format.alpha else []
@@ -207,19 +219,25 @@ def format_for(path: str | Path, bits: int = 8, alpha: bool = False) -> _Format:
     return picture_format
 
 
-def _to_integers(pixels: np.ndarray, bits: int, alpha: np.ndarray | None) -> np.ndarray:
-    peak, dtype = 2**bits - 1, np.uint8 if bits == 8 else np.uint16
-    # float64: peak * float32 would lose the last half step of 16 bits
-    whole = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * peak).astype(dtype)
+def to_integers(pixels: np.ndarray, bits: int = 8) -> np.ndarray:
+    """Pixels in 0..1, float32, clipped and rounded to uint8 or uint16: 8 bits exactly as BasicSR's ``tensor2img``."""
+    peak = np.iinfo(_DTYPES[bits]).max
+    clipped = np.clip(pixels, 0, 1)
+    if bits == 16:
+        clipped = clipped.astype(np.float64)  # peak * float32 would lose the last half step of 16 bits
+    return np.rint(clipped * peak).astype(_DTYPES[bits])
+
+
+def _as_opencv_stores(integers: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     if alpha is None:
-        return whole if whole.shape[2] == 1 else cv2.cvtColor(whole, cv2.COLOR_RGB2BGR)
-    scale = peak / np.iinfo(alpha.dtype).max
-    rescaled = np.rint(alpha * scale).astype(dtype)
-    colours = whole if whole.shape[2] == 3 else np.repeat(whole, 3, axis=2)
-    return np.dstack([colours[:, :, ::-1], rescaled])
+        return integers if integers.shape[2] == 1 else cv2.cvtColor(integers, cv2.COLOR_RGB2BGR)
+    if alpha.dtype != integers.dtype:
+        alpha = np.rint(alpha * (np.iinfo(integers.dtype).max / np.iinfo(alpha.dtype).max)).astype(integers.dtype)
+    channels = (integers[:, :, 0],) * 3 if integers.shape[2] == 1 else cv2.split(integers)[::-1]
+    return cv2.merge([*channels, alpha])
 
 
-def _encode(path: Path, integers: np.ndarray, picture_format: _Format) -> bytes:
+def _encode(path: Path, integers: np.ndarray, picture_format: _Format) -> np.ndarray:
     try:
         good, encoded = cv2.imencode(path.suffix.lower(), integers, list(picture_format.settings))
     except cv2.error as error:  # for example a WebP side beyond 16383
@@ -227,7 +245,7 @@ def _encode(path: Path, integers: np.ndarray, picture_format: _Format) -> bytes:
     if not good:
         raise UserError(f'{path} cannot be written: OpenCV refuses {integers.shape[1]}x{integers.shape[0]} pixels as '
                         f'{path.suffix}; write {path.stem}.png.')
-    return encoded.tobytes()
+    return encoded
 
 
 def list_pictures(folder: str | Path, recursive: bool = False) -> list[Path]:

@@ -1,8 +1,9 @@
 """Training, validation and test of spiking restorers in BasicSR's loop."""
 from __future__ import annotations
 
+import inspect
 from collections import OrderedDict
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -31,6 +32,11 @@ class SNNModel(SRModel):
     ``train.grad_clip``, ``train.fft_opt``, noise level for networks that take one, validation of the folded network
     that ships, ``val.tile`` and ``val.tile_pad`` for large pictures, firing rate, operations and energy in every
     validation (``val.energy`` pictures are counted, 0 for none).
+
+    ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
+    step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
+    bfloat16 where that is safe (torch.autocast); it pays on GPUs and on CPUs with AMX, and costs time on others.
+    Neurons stay in float32.
 
     .. code-block:: yaml
 
@@ -62,6 +68,8 @@ class SNNModel(SRModel):
         train_opt = self.opt['train']
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.grad_clip = train_opt.get('grad_clip')
+        self.amp = bool(train_opt.get('amp'))
+        self.micro_batches = train_opt.get('micro_batches', 1)
         super().init_training_settings()
 
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True,
@@ -79,7 +87,10 @@ class SNNModel(SRModel):
 
     def setup_optimizers(self) -> None:
         options = dict(self.opt['train']['optim_g'])
-        self.optimizer_g = self.get_optimizer(options.pop('type'), self.parameter_groups(), **options)
+        kind = options.pop('type')
+        if 'fused' in inspect.signature(getattr(torch.optim, kind, object)).parameters:
+            options.setdefault('fused', True)  # one kernel for all parameters
+        self.optimizer_g = self.get_optimizer(kind, self.parameter_groups(), **options)
         self.optimizers.append(self.optimizer_g)
 
     @torch.no_grad()
@@ -114,17 +125,35 @@ class SNNModel(SRModel):
         logged = current_iter % self.opt['logger']['print_freq'] == 0
         counter = OperationCounter(self.get_bare_model(self.net_g)) if logged else None
         self.optimizer_g.zero_grad(set_to_none=True)
-        with counter or nullcontext():
-            terms = self.compute_losses(current_iter)
-        sum(terms.values()).backward()
+        self.loss_terms = self.accumulate_gradients(current_iter, counter or nullcontext())
         if self.grad_clip:
             torch.nn.utils.clip_grad_norm_([p for group in self.optimizer_g.param_groups for p in group['params']],
                                            self.grad_clip)
         self.optimizer_g.step()
         if self.ema_decay > 0:
             self.model_ema(decay=ema_decay_at(current_iter, self.ema_decay))
-        self.loss_terms = OrderedDict((key, term.detach()) for key, term in terms.items())
         self.training_cost = counter.report() if counter else None
+
+    def accumulate_gradients(self, current_iter: int, counting: AbstractContextManager) -> OrderedDict[str, Tensor]:
+        """Add up the gradients of the parts of the batch; returns the mean of their loss terms, detached."""
+        mean: OrderedDict[str, Tensor] = OrderedDict()
+        for part in self.parts_of_batch():
+            self.lq, self.gt, self.sigma = part
+            with counting, torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+                terms = self.compute_losses(current_iter)
+            (sum(terms.values()) / self.micro_batches).backward()
+            for key, term in terms.items():
+                mean[key] = mean.get(key, 0.0) + term.detach() / self.micro_batches
+        return mean
+
+    def parts_of_batch(self) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """The batch as ``micro_batches`` equal parts (lq, gt, sigma)."""
+        parts, batch = self.micro_batches, len(self.lq)
+        if batch % parts:
+            raise UserError(f'train: micro_batches is {parts}, but the batch of {batch} pictures has no {parts} equal '
+                            f'parts; write a divisor of {batch}.')
+        sigmas = [None] * parts if self.sigma is None else self.sigma.chunk(parts)
+        return list(zip(self.lq.chunk(parts), self.gt.chunk(parts), sigmas, strict=True))
 
     def get_current_log(self) -> OrderedDict[str, float]:
         """Loss terms, firing rate and ACs a pixel of the current batch; called at ``logger.print_freq`` only."""

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from spikingjelly.activation_based import base, neuron, surrogate
 from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.spiking.compiling import compile_wanted
+from basicsr_snn.spiking.leaky import IFNode, LeakyNode, LIFNode
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 
 SURROGATES: dict[str, Callable[[], nn.Module]] = {
@@ -26,6 +29,18 @@ def _binary(node: type[neuron.BaseNode], **defaults: Any) -> Callable[..., nn.Mo
         return node(surrogate_function=_surrogate(surrogate), step_mode='m', **{**defaults, **options})
 
     build.options = {'surrogate', *inspect.signature(node.__init__).parameters} - _FIXED
+    return build
+
+
+def _fusable(node: type[LeakyNode], **defaults: Any) -> Callable[..., nn.Module]:
+    plain = _binary(node, **defaults)
+
+    def build(channels: int, compile: bool = False, **options: Any) -> nn.Module:
+        layer = plain(channels, **options)
+        layer.compiled = compile_wanted(compile)
+        return layer
+
+    build.options = {*plain.options, 'compile'}
     return build
 
 
@@ -53,17 +68,18 @@ _relu.options = set()
 NEURONS: dict[str, Callable[..., nn.Module]] = {
     'SignedILIF': SignedILIF,
     'ILIFNode': _integer,
-    'LIFNode': _binary(neuron.LIFNode, decay_input=False, v_threshold=0.15),
-    'IFNode': _binary(neuron.IFNode, v_threshold=0.15),
+    'LIFNode': _fusable(LIFNode, decay_input=False, v_threshold=0.15),
+    'IFNode': _fusable(IFNode, v_threshold=0.15),
     'ParametricLIFNode': _binary(neuron.ParametricLIFNode, decay_input=False, v_threshold=0.15),
     'relu': _relu,
 }
 """Builders of neurons by name.
 
-``LIFNode``, ``IFNode`` and ``ParametricLIFNode`` take SpikingJelly's arguments and a ``surrogate`` by name; their
+``LIFNode``, ``IFNode`` and ``ParametricLIFNode`` take SpikingJelly's arguments and a ``surrogate`` by name. Their
 threshold of 0.15 and ``decay_input: false`` are ESDNet's setting (arXiv 2405.06277). ``ILIFNode`` counts 0..D (arXiv
 2407.20708); its threshold of 0.1 suits streams without normalisation, and one spike is worth the threshold to the next
-convolution, as in :class:`SignedILIF` (our choice).
+convolution, as in :class:`SignedILIF` (our choice). ``compile: true`` runs the sequence of ``SignedILIF``, ``LIFNode``
+and ``IFNode`` in one fused loop (:mod:`basicsr_snn.spiking.sequences`).
 """
 
 
@@ -114,7 +130,22 @@ def is_neuron(layer: nn.Module) -> bool:
 
 
 def reset_to_rest(net: nn.Module) -> None:
-    """Forget the membrane potentials of all SpikingJelly neurons in ``net``, and with them the graph they hold."""
+    """Forget the membrane potentials of all neurons in ``net``, and with them the graph they hold."""
     for module in net.modules():
-        if isinstance(module, base.MemoryModule):
+        if isinstance(module, SignedILIF | base.MemoryModule):
             module.reset()
+
+
+@contextmanager
+def carried_state(net: nn.Module) -> Iterator[None]:
+    """Context in which the neurons of ``net`` go on, call by call, from where they are; it starts and ends at rest."""
+    neurons = [module for module in net.modules() if isinstance(module, SignedILIF | LeakyNode)]
+    reset_to_rest(net)
+    try:
+        for module in neurons:
+            module.carries_state = True
+        yield
+    finally:
+        for module in neurons:
+            module.carries_state = False
+        reset_to_rest(net)

@@ -8,66 +8,74 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.spiking.compiling import compile_wanted
+from basicsr_snn.spiking.sequences import as_rows, as_sequence, signed_counts, signed_counts_gradient
 
 
-def signed_counts_step_by_step(x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
-    """The neuron's equations written out under automatic differentiation: the reference of :class:`SignedCounts`.
+def signed_counts_step_by_step(x: Tensor, threshold: Tensor, limit: int, decay: float,
+                               v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The neuron's equations written out under automatic differentiation: the reference of the faster forms.
 
     Args:
         x: Membrane input (T, N, C, H, W).
         threshold: Threshold of each channel, (C,), > 0.
         limit: Largest count D of either sign.
         decay: Leak of the membrane potential from step to step, 0..1.
+        v: Membrane potential (N, C, H, W) to go on from; ``None``: rest.
 
     Returns:
-        Integer-valued float counts of the shape of ``x`` in -D..D. Halves round to the even count (IEEE).
+        Integer-valued float counts of the shape of ``x`` in -D..D (halves round to the even count, IEEE), and the
+        membrane potential after the last step.
     """
     threshold = threshold.view(-1, 1, 1)
-    counts, v = [], torch.zeros_like(x[0])
+    counts, v = [], torch.zeros_like(x[0]) if v is None else v
     for current in x:
         h = decay * v + current
         clipped = (h / threshold).clamp(-limit, limit)
         counts.append(clipped + (clipped.round() - clipped).detach())
         v = h - threshold * counts[-1]
-    return torch.stack(counts)
+    return torch.stack(counts), v
 
 
 class SignedCounts(torch.autograd.Function):
-    """:func:`signed_counts_step_by_step` with its gradient written out, which keeps one tensor instead of five.
+    """:func:`signed_counts_step_by_step` with its gradient written out, which keeps the input only.
 
-    In units of the threshold, ``u[t] = x[t]/theta + decay * (u[t-1] - k[t-1])``; only ``u`` is kept. The gradient of
-    the count is 1 inside -D..D and 0 outside, so that with m = inside(u) the gradient of u is
-    ``du[t] = m[t] dk[t] + decay (1 - m[t]) du[t+1]``, of x ``du/theta``, of theta ``-sum(du * x)/theta^2``.
+    In units of the threshold, ``u[t] = x[t]/theta + decay * (u[t-1] - k[t-1])``. The gradient of the count is 1 inside
+    -D..D and 0 outside, so that with m = inside(u) the gradient of u is ``du[t] = m[t] dk[t] + decay (1 - m[t])
+    du[t+1]``, of x ``du/theta``, of theta ``-sum(du * x)/theta^2``. ``fused`` takes the kernels of
+    :mod:`basicsr_snn.spiking.sequences` where they are faster, which a single step forward is not.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
-        potentials = x / threshold.view(-1, 1, 1)
-        if x.shape[0] == 1 and not any(ctx.needs_input_grad):  # nothing to keep, so no second tensor
-            return potentials.clamp_(-limit, limit).round_()
-        counts = torch.empty_like(potentials)
-        for t in range(x.shape[0]):
-            if t:
-                potentials[t].add_(potentials[t - 1], alpha=decay).sub_(counts[t - 1], alpha=decay)
-            torch.clamp(potentials[t], -limit, limit, out=counts[t]).round_()
-        ctx.save_for_backward(potentials, threshold)
-        ctx.limit, ctx.decay = limit, decay
-        return counts
+    def forward(ctx: Any, x: Tensor, threshold: Tensor, limit: int, decay: float, fused: bool = False) -> Tensor:
+        ctx.save_for_backward(x, threshold)
+        ctx.limit, ctx.decay, ctx.fused = limit, decay, fused
+        if fused and x.shape[0] > 1:
+            return as_sequence(signed_counts(as_rows(x), threshold, limit, decay), x)
+        return _potentials(x, threshold, limit, decay).clamp_(-limit, limit).round_()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        potentials, threshold = ctx.saved_tensors
-        inside = potentials.abs() <= ctx.limit
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        x, threshold = ctx.saved_tensors
+        if ctx.fused:
+            of_x, summands = signed_counts_gradient(as_rows(x), as_rows(grad), threshold, ctx.limit, ctx.decay)
+            return as_sequence(of_x, x), summands.sum(0).neg_().div_(threshold), None, None, None
+        inside = _potentials(x, threshold, ctx.limit, ctx.decay).abs_() <= ctx.limit
         gradient = torch.where(inside, grad, 0.0)
-        steps = potentials.shape[0]
-        for t in range(steps - 2, -1, -1):
+        for t in range(x.shape[0] - 2, -1, -1):
             gradient[t].add_(gradient[t + 1].masked_fill(inside[t], 0.0), alpha=ctx.decay)
-        driven = gradient * potentials
-        for t in range(1, steps):  # x/theta is the potential less what was left of the step before
-            left = potentials[t - 1] - potentials[t - 1].clamp(-ctx.limit, ctx.limit).round_()
-            driven[t].sub_(gradient[t] * left, alpha=ctx.decay)
-        of_threshold = driven.sum((0, 1, 3, 4)).neg_().div_(threshold)
-        return gradient.div_(threshold.view(-1, 1, 1)), of_threshold, None, None
+        gradient.div_(threshold.view(-1, 1, 1))
+        of_threshold = (gradient * x).sum((0, 1, 3, 4)).neg_().div_(threshold)
+        return gradient, of_threshold, None, None, None
+
+
+def _potentials(x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
+    """Membrane potentials before the spike, in units of the threshold, shape of ``x``."""
+    potentials = x / threshold.view(-1, 1, 1)
+    for t in range(1, x.shape[0]):
+        before = potentials[t - 1]
+        potentials[t].add_(before - before.clamp(-limit, limit).round_(), alpha=decay)
+    return potentials
 
 
 class SignedILIF(nn.Module):
@@ -91,6 +99,8 @@ class SignedILIF(nn.Module):
         D: Largest count of either sign, >= 1.
         decay: Leak :math:`\beta` in 0..1; 0.25 as in I-LIF. Without effect at T = 1.
         threshold: Initial threshold, > 0, in the unit of the membrane potential.
+        compile: Run the fused kernels of :mod:`basicsr_snn.spiking.sequences`, with the same spikes; pays for trainings
+            of more than a minute. ``BASICSR_SNN_COMPILE`` overrides it.
 
     Raises:
         UserError: ``D``, ``decay`` or ``threshold`` is out of range.
@@ -104,14 +114,20 @@ class SignedILIF(nn.Module):
     """
 
     signed = True
+    carries_state = False
+    """Whether a call goes on from the membrane potential of the last one, ``v``, until :meth:`reset`."""
 
-    def __init__(self, channels: int, D: int = 4, decay: float = 0.25, threshold: float = 0.1) -> None:  # noqa: N803
+    v: Tensor | None = None
+
+    def __init__(self, channels: int, D: int = 4, decay: float = 0.25, threshold: float = 0.1,  # noqa: N803
+                 compile: bool = False) -> None:
         super().__init__()
         if D < 1 or not 0 <= decay <= 1 or threshold <= 0:
             raise UserError(f'SignedILIF needs D >= 1, decay in 0..1 and threshold > 0, got D={D}, decay={decay}, '
                              f'threshold={threshold}.')
         self.D = int(D)
         self.decay = float(decay)
+        self.compiled = compile_wanted(compile)
         self.log_threshold = nn.Parameter(torch.full((channels,), math.log(threshold)))
 
     @property
@@ -120,7 +136,14 @@ class SignedILIF(nn.Module):
         return self.log_threshold.exp()
 
     def forward(self, x: Tensor) -> Tensor:
-        return SignedCounts.apply(x, self.amplitude, self.D, self.decay)
+        if self.carries_state:
+            counts, self.v = signed_counts_step_by_step(x, self.amplitude, self.D, self.decay, self.v)
+            return counts
+        return SignedCounts.apply(x, self.amplitude, self.D, self.decay, self.compiled)
+
+    def reset(self) -> None:
+        """Forget the membrane potential."""
+        self.v = None
 
     def extra_repr(self) -> str:
         return f'channels={self.log_threshold.numel()}, D={self.D}, decay={self.decay}'

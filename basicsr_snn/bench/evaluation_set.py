@@ -1,0 +1,109 @@
+"""The pictures that all networks restore."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from basicsr.data import build_dataset
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from basicsr_snn.errors import UserError
+from basicsr_snn.options import keep_datasets, read_options
+
+PHASES = ('test', 'val')
+
+
+class EvaluationSet:
+    """Pictures of one or more datasets, made anew at each pass and the same in each.
+
+    Args:
+        blocks: Dataset blocks of options by phase (``test_1``), as BasicSR's ``build_dataset`` takes them.
+        limit: Only this many pictures of each dataset, from the first; None for all.
+
+    Raises:
+        UserError: There is no picture, or a dataset has no clean pictures to compare with.
+    """
+
+    def __init__(self, blocks: Mapping[str, Mapping[str, Any]], limit: int | None = None) -> None:
+        self.names = [str(block.get('name', phase)) for phase, block in blocks.items()]
+        self.datasets = [_dataset(phase, block) for phase, block in blocks.items()]
+        self.counts = [len(dataset) if limit is None else min(limit, len(dataset)) for dataset in self.datasets]
+        if not len(self):
+            raise UserError(f'{" and ".join(self.names)} hold no pictures; correct dataroot_gt.')
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Degraded and clean picture, each (1, C, H, W) in 0..1, and the noise level (1,) where it is known."""
+        for dataset, count in zip(self.datasets, self.counts, strict=True):
+            for index in range(count):
+                item = dataset[index]
+                if 'gt' not in item:
+                    raise UserError(f'{dataset.opt.get("name")} has no clean pictures to compare with; take a dataset '
+                                    'with dataroot_gt.')
+                sigma = item.get('sigma')
+                yield item['lq'][None], item['gt'][None], None if sigma is None else sigma.reshape(1)
+
+    def fingerprint(self) -> str:
+        """Checksum of all degraded and clean pictures and noise levels, 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for tensors in self:
+            for tensor in tensors:
+                if tensor is not None:
+                    digest.update(str(tuple(tensor.shape)).encode())
+                    digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def describe(self) -> str:
+        """Names of the datasets with how many pictures of each."""
+        return ' and '.join(f'{name} ({count} picture{"s" if count > 1 else ""})'
+                            for name, count in zip(self.names, self.counts, strict=True))
+
+
+def _dataset(phase: str, block: Mapping[str, Any]) -> Dataset:
+    try:
+        return build_dataset({**block, 'phase': phase.split('_')[0]})
+    except UserError:
+        raise
+    except (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise UserError(f'the dataset {block.get("name", phase)} of type {block.get("type")} cannot be opened '
+                        f'({type(error).__name__}: {error}); correct its options and paths.') from error
+
+
+def blocks_of_options(file: str | Path, sets: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Test or validation datasets of an option file.
+
+    Args:
+        file: Option file.
+        sets: Names of the datasets to take; the first one if none is named.
+
+    Raises:
+        UserError: It has no such dataset.
+    """
+    options = read_options(file)
+    blocks = {phase: dict(block) for phase, block in (options.get('datasets') or {}).items()
+              if phase.split('_')[0] in PHASES}
+    if not blocks:
+        raise UserError(f'{file} has no test or validation dataset; add -i FOLDER --noise 25, or name first an option '
+                        'file that has one.')
+    options['datasets'] = blocks
+    if sets:
+        keep_datasets(options, sets)
+    chosen = options['datasets'] if sets else dict([next(iter(blocks.items()))])
+    for block in chosen.values():
+        if 'scale' in options:
+            block['scale'] = options['scale']
+        for key in ('dataroot_gt', 'dataroot_lq'):
+            if block.get(key):
+                block[key] = str(Path(block[key]).expanduser())
+    return chosen
+
+
+def block_of_folder(folder: Path, sigma: float, in_ch: int) -> dict[str, dict[str, Any]]:
+    """A folder of clean pictures, with the seeded noise of the test protocol."""
+    return {'test_1': {'name': folder.name, 'type': 'GaussianDenoisingDataset', 'dataroot_gt': str(folder),
+                       'sigma': sigma, 'in_ch': in_ch}}

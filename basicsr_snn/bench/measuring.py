@@ -1,0 +1,132 @@
+"""One contender through all pictures: scores, counted operations, speed and memory."""
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+
+import torch
+from basicsr.metrics import calculate_psnr, calculate_ssim
+from basicsr.utils import tensor2img
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from basicsr_snn.bench.contenders import Contender, Restorer
+from basicsr_snn.bench.evaluation_set import EvaluationSet
+from basicsr_snn.bench.row import Row, cost_columns, cost_details
+from basicsr_snn.energy import OperationCounter
+from basicsr_snn.errors import UserError
+
+SSIM_WINDOW = 11
+TIMED_RUNS = 3
+
+
+@torch.inference_mode()
+def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[[], None] = lambda: None) -> Row:
+    """Measure one contender.
+
+    Scores are BasicSR's, of 8-bit pictures without border cut off; operations are counted on all pictures. Speed is the
+    median of :data:`TIMED_RUNS` runs on the first picture, memory that of one more run.
+
+    Args:
+        contender: What to measure.
+        pictures: What it restores.
+        on_picture: Called after each picture.
+
+    Raises:
+        UserError: It cannot be built, or answers with other sizes or with NaN.
+    """
+    restorer = contender.build()
+    counter = None if restorer.net is None else OperationCounter(restorer.net)
+    scores, seconds, pixels = [], 0.0, 0
+    for given, clean, sigma in pictures:
+        start = time.perf_counter()
+        with counter or nullcontext():
+            restored = restorer(given, sigma)
+        seconds, pixels = seconds + time.perf_counter() - start, pixels + given.shape[-1] * given.shape[-2]
+        scores.append(_scores(_checked(restored, clean), clean))
+        on_picture()
+    if counter is None:
+        return Row(contender.name, contender.arch, spiking=False, **_means(scores), s_per_mpx=seconds / pixels * 1e6)
+    report = counter.report()
+    given, _, sigma = next(islice(pictures, 1))
+    return Row(contender.name, contender.arch, **_means(scores), **cost_columns(report),
+               s_per_mpx=seconds_per_megapixel(restorer, given, sigma),
+               peak_mb=peak_megabytes(restorer, given, sigma), details=cost_details(report))
+
+
+def _checked(restored: Tensor, clean: Tensor) -> Tensor:
+    if restored.shape != clean.shape:
+        raise UserError(f'it answers {"x".join(map(str, restored.shape[1:]))} where the clean picture is '
+                        f'{"x".join(map(str, clean.shape[1:]))}; take pictures of its channels and scale.')
+    if not torch.isfinite(restored).all():
+        raise UserError('it answers with NaN or infinity; check its weights.')
+    return restored
+
+
+def _scores(restored: Tensor, clean: Tensor) -> tuple[float, float]:
+    pictures = tensor2img(restored), tensor2img(clean)
+    small = min(clean.shape[-2:]) < SSIM_WINDOW
+    return (float(calculate_psnr(*pictures, crop_border=0)),
+            math.nan if small else float(calculate_ssim(*pictures, crop_border=0)))
+
+
+def _means(scores: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+    psnr, ssim = (statistics.fmean(values) for values in zip(*scores, strict=True))
+    return {'psnr': psnr, 'ssim': None if math.isnan(ssim) else ssim}
+
+
+def seconds_per_megapixel(restorer: Restorer, given: Tensor, sigma: Tensor | None) -> float:
+    """Seconds for 10^6 pixels of ``given`` (1, C, H, W): the median of :data:`TIMED_RUNS` runs."""
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        restorer(given, sigma)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    return statistics.median(seconds() for _ in range(TIMED_RUNS)) / (given.shape[-1] * given.shape[-2]) * 1e6
+
+
+def peak_megabytes(restorer: Restorer, given: Tensor, sigma: Tensor | None) -> float:
+    """Largest sum of tensors that one run allocates and holds at once, in 10^6 bytes.
+
+    What torch's allocator hands out, on the CPU by its profiler, on a GPU by its own statistics: the figure does not
+    depend on what ran before. Parameters and the input are there before; scratch memory inside oneDNN is not seen.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        restorer(given, sigma)
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    return peak_allocation_mb(lambda: restorer(given, sigma))
+
+
+def peak_allocation_mb(task: Callable[[], object]) -> float:
+    """Largest sum of CPU tensors that ``task`` allocates and holds at once, in 10^6 bytes, by torch's profiler."""
+    with _quiet_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        task()
+    held = peak = 0
+    for event in sorted(profiler.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak / 1e6
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Some builds of torch's profiler write notes straight to the file behind stderr."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)

@@ -1,0 +1,193 @@
+"""``basicsr-snn bench``: networks side by side on the same pictures."""
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from basicsr_snn.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from basicsr_snn.bench.contenders import Contender
+    from basicsr_snn.bench.evaluation_set import EvaluationSet
+    from basicsr_snn.bench.row import Row
+    from basicsr_snn.bench.row_cache import RowCache
+
+PLOT_FORMATS = ('.png', '.pdf', '.svg')
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``bench``."""
+    parser = subparsers.add_parser(
+        'bench', help='compare networks on the same pictures',
+        description='Quality, counted operations and energy, size, speed and memory of networks, spiking or not, on '
+                    'the same pictures: one row each. A network that fails is a row with the reason (exit status 1).')
+    parser.add_argument('-opt', nargs='+', default=[], metavar='X.yml',
+                        help='option files: network_g with the weights of path: pretrain_network_g')
+    parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks; all names: basicsr-snn list')
+    parser.add_argument('--bm3d', action='store_true',
+                        help='add BM3D, the classical reference (pip install bm3d: for non-commercial use only)')
+    _add_picture_arguments(parser)
+    parser.add_argument('--md', type=Path, metavar='F', help='write the table as Markdown')
+    parser.add_argument('--csv', type=Path, metavar='F', help='write the table as CSV')
+    parser.add_argument('--json', type=Path, metavar='F', help='write everything, layers and baselines too, as JSON')
+    parser.add_argument('--plot', type=Path, metavar='F.png', help='draw PSNR against energy (png, pdf, svg)')
+    parser.add_argument('--cache', type=Path, default=Path('results/bench_cache'), metavar='DIR',
+                        help='folder of rows from earlier runs, used again while options, weights, pictures and '
+                             'package stay the same (default: %(default)s)')
+    parser.add_argument('--no-cache', action='store_true', help='measure all anew, and keep nothing')
+
+
+def _add_picture_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--sets', nargs='+', default=[], metavar='NAME',
+                        help='datasets of the first option file to run on, scores averaged over all their pictures '
+                             '(default: its first test or validation dataset)')
+    parser.add_argument('-i', '--input', type=Path, metavar='DIR',
+                        help='run on this folder of clean pictures instead, with --noise')
+    parser.add_argument('--noise', type=float, metavar='SIGMA',
+                        help='with -i: standard deviation of the seeded noise, 0..255 scale')
+    parser.add_argument('--in_ch', type=int, choices=(1, 3), default=3, help='with -i: grey or RGB (default: RGB)')
+    parser.add_argument('--pictures', type=int, metavar='N', help='only the first N pictures of each dataset')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare.
+
+    Returns:
+        0, or 1 if a network failed.
+
+    Raises:
+        UserError: Arguments that do not fit together, no network, no pictures, or files that cannot be written.
+    """
+    from basicsr.utils import get_root_logger
+    from rich.console import Console
+
+    from basicsr_snn.bench.row_cache import RowCache
+    from basicsr_snn.bench.tables import console_table
+
+    _check_arguments(args)
+    _make_folders(args)
+    logger = get_root_logger()
+    logger.setLevel(logging.WARNING)
+    console = Console(stderr=True)
+    try:
+        contenders = _contenders(args)
+        pictures = _pictures(args, console)
+        cache = RowCache(None if args.no_cache else args.cache, '' if args.no_cache else pictures.fingerprint())
+        rows = _rows(contenders, pictures, cache, console)
+    finally:
+        logger.setLevel(logging.INFO)
+    _write(args, rows, pictures)
+    shown = Console()
+    (shown if shown.is_terminal else Console(width=200)).print(console_table(rows, pictures.describe()))
+    return 1 if any(row.error for row in rows) else 0
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if not (args.opt or args.name or args.bm3d):
+        raise UserError('no network was given; add -opt X.yml, or -n NAME (all names: basicsr-snn list).')
+    if args.input is None and not args.opt:
+        raise UserError('no pictures were given; add -i FOLDER --noise 25, or an option file with a test dataset.')
+    if (args.input is None) != (args.noise is None):
+        raise UserError('-i and --noise go together; write -i FOLDER --noise 25, or leave both out to run on the '
+                        'dataset of the first option file.')
+    if args.noise is not None and not 0 <= args.noise <= 255:
+        raise UserError(f'--noise {args.noise:g} is no noise level; write a number from 0 to 255, for example 25.')
+    if args.input is not None and args.sets:
+        raise UserError('--sets names datasets of the option file, but -i takes a folder instead; leave one of them '
+                        'out.')
+    if args.pictures is not None and args.pictures < 1:
+        raise UserError(f'--pictures {args.pictures} leaves none; write 1 or more, or leave it out for all.')
+    if args.plot is not None and args.plot.suffix.lower() not in PLOT_FORMATS:
+        raise UserError(f'--plot {args.plot} has no known format; end it on {", ".join(PLOT_FORMATS)}.')
+    if args.plot is not None and importlib.util.find_spec('matplotlib') is None:
+        raise UserError(f'--plot {args.plot} needs the package matplotlib, which is not installed; type: pip install '
+                        'matplotlib, or leave --plot out.')
+
+
+def _make_folders(args: argparse.Namespace) -> None:
+    """Before the work, which may take hours, not after it."""
+    for file in (args.md, args.csv, args.json, args.plot):
+        try:
+            if file is not None and file.is_dir():
+                raise IsADirectoryError(f'{file} is a folder')
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f'{file} cannot be written ({error}); give the path of a file.') from error
+
+
+def _contenders(args: argparse.Namespace) -> list[Contender]:
+    from basicsr_snn.bench.contenders import BM3DContender, contender_of_options, shipped_contender, with_own_names
+
+    networks = [*map(contender_of_options, args.opt), *map(shipped_contender, args.name)]
+    return [*with_own_names(networks), *([BM3DContender()] if args.bm3d else [])]
+
+
+def _pictures(args: argparse.Namespace, console: Console) -> EvaluationSet:
+    """The pictures of the first option file, which hold for all, or those of ``-i``."""
+    from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder, blocks_of_options
+
+    if args.input is not None:
+        return EvaluationSet(block_of_folder(args.input, args.noise, args.in_ch), args.pictures)
+    first, *others = args.opt
+    blocks = blocks_of_options(first, args.sets)
+    for other in others:
+        try:
+            same = list(blocks_of_options(other, args.sets).values()) == list(blocks.values())
+        except UserError:
+            same = False
+        if not same:
+            console.print(f'{other} names other pictures; all networks run on those of {first}', markup=False,
+                          highlight=False, soft_wrap=True)
+    return EvaluationSet(blocks, args.pictures)
+
+
+def _rows(contenders: list[Contender], pictures: EvaluationSet, cache: RowCache, console: Console) -> list[Row]:
+    from rich import progress
+
+    columns = (progress.TextColumn('{task.description}'), progress.BarColumn(), progress.MofNCompleteColumn(),
+               progress.TimeRemainingColumn())
+    rows = []
+    with progress.Progress(*columns, console=console) as bar:
+        task = bar.add_task('bench', total=len(contenders) * len(pictures))
+        for done, contender in enumerate(contenders):
+            bar.update(task, description=contender.name, completed=done * len(pictures))
+            rows.append(_row(contender, pictures, cache, lambda: bar.advance(task)))
+            if rows[-1].error:
+                console.print(f'{contender.name} failed: {rows[-1].error}', markup=False, highlight=False,
+                              soft_wrap=True)
+        bar.update(task, completed=len(contenders) * len(pictures))
+    return rows
+
+
+def _row(contender: Contender, pictures: EvaluationSet, cache: RowCache, on_picture: Callable[[], None]) -> Row:
+    from basicsr_snn.bench.measuring import measure
+    from basicsr_snn.bench.row import Row
+
+    try:
+        row = cache.find(contender)
+        if row is None:
+            row = measure(contender, pictures, on_picture)
+            cache.keep(contender, row)
+    except Exception as error:  # one network must not cost the others; it is a row with its reason, and sets the status
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        return Row(contender.name, contender.arch, error=reason)
+    return row
+
+
+def _write(args: argparse.Namespace, rows: list[Row], pictures: EvaluationSet) -> None:
+    from basicsr_snn.bench import tables
+
+    for file, text in ((args.md, tables.markdown), (args.csv, tables.csv_text), (args.json, tables.json_text)):
+        if file is not None:
+            file.write_text(text(rows, pictures.describe()), encoding='utf-8')
+    if args.plot is not None:
+        from basicsr_snn.bench.plotting import draw
+
+        draw(rows, pictures.describe(), args.plot)

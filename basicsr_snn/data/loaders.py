@@ -1,0 +1,80 @@
+"""BasicSR's data loaders, fed by draws that do not hang on processes, workers or a resume."""
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from basicsr import train as basicsr_train
+
+from basicsr_snn.data.draws import DrawSampler
+from basicsr_snn.errors import UserError
+
+
+def create_loaders(upstream: Callable[..., tuple], opt: Mapping[str, Any], logger: Any) -> tuple:
+    """BasicSR's ``create_train_val_dataloader`` with a :class:`DrawSampler`, which goes on where a checkpoint ended.
+
+    Returns:
+        Train loader, its sampler, validation loaders, number of epochs, number of iterations.
+
+    Raises:
+        UserError: two ways to fetch ahead at once, of which BasicSR loses batches.
+    """
+    train = opt['datasets']['train']
+    _check_persistent_workers(train)
+
+    def sampler_for(dataset: Any, world_size: int, rank: int, enlarge_ratio: float) -> DrawSampler:
+        replicas = world_size if opt['dist'] else max(opt['num_gpu'], 1)  # without a launcher one process feeds all
+        batch = train['batch_size_per_gpu'] * replicas
+        return DrawSampler(len(dataset), batch, _agreed_seed(opt), enlarge_ratio, world_size, rank)
+
+    kept, basicsr_train.EnlargedSampler = basicsr_train.EnlargedSampler, sampler_for
+    try:
+        loader, sampler, val_loaders, _, total_iterations = upstream(opt, logger)
+    finally:
+        basicsr_train.EnlargedSampler = kept
+    if opt['dist'] and loader.num_workers:
+        loader.multiprocessing_context = _preloaded_context()
+    iteration = _resume(sampler, opt)
+    return loader, sampler, val_loaders, sampler.epochs_to(total_iterations, iteration), total_iterations
+
+
+def _check_persistent_workers(train: dict[str, Any]) -> None:
+    if not train['num_worker_per_gpu']:
+        train['persistent_workers'] = False  # there are none, and torch refuses the pair
+    if train.get('persistent_workers') and train.get('prefetch_mode') == 'cpu':
+        # The thread of BasicSR's first, discarded iterator and that of the epoch would read from the same workers.
+        raise UserError('datasets: train: `prefetch_mode: cpu` and `persistent_workers: true` given, only one of them '
+                        'is allowed: leave `prefetch_mode` out, since workers fetch ahead anyway.')
+
+
+def _preloaded_context() -> multiprocessing.context.BaseContext | None:
+    """How workers start beside a process group, which no fork survives: forked from a server that has imported us.
+
+    BasicSR spawns them: each then imports torch and this package by itself, at the start and, unless
+    ``persistent_workers`` is set, at every epoch.
+    """
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return None
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['basicsr_snn'])
+    return context
+
+
+def _agreed_seed(opt: Mapping[str, Any]) -> int:
+    """``manual_seed``; where it is not given, each process has made up one of its own, and rank 0's counts."""
+    seeds = [opt['manual_seed']]
+    if opt['dist']:
+        torch.distributed.broadcast_object_list(seeds, src=0)
+    return seeds[0]
+
+
+def _resume(sampler: DrawSampler, opt: Mapping[str, Any]) -> int:
+    """Let the sampler follow the checkpoint that BasicSR resumes; its iteration, or 0."""
+    file = opt['path'].get('resume_state')
+    if not file:
+        return 0
+    state = torch.load(file, map_location='cpu')
+    sampler.resume(state['epoch'], state['iter'])
+    return state['iter']

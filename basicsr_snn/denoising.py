@@ -1,0 +1,162 @@
+"""Whole picture files through a network: any size, channels and bits, in the memory of a few rows of tiles."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn.data.noise import NoiseStream
+from basicsr_snn.data.pictures import Picture, to_float, to_integers
+from basicsr_snn.errors import UserError
+from basicsr_snn.reach import reach_of
+from basicsr_snn.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD, Span, restored_band, tile_spans
+
+
+class RowReader:
+    """Rows of a stored picture as floats, from top to bottom, with the noise of the test protocol if it is asked for.
+
+    Only what the next tiles read is in memory.
+
+    Args:
+        stored: (H, W, C) uint8 or uint16.
+        noise: What to add, at its start; None: nothing.
+    """
+
+    def __init__(self, stored: np.ndarray, noise: NoiseStream | None = None) -> None:
+        self._stored = stored
+        self._noise = noise
+        self._held = np.empty((0, *stored.shape[1:]), np.float32)
+        self._held_from = 0
+
+    def read(self, rows: slice) -> np.ndarray:
+        """(h, W, C) float32 in 0..1, plus noise; ``rows`` must not start above those of the call before."""
+        if self._noise is None:
+            return to_float(self._stored[rows])
+        held_to = self._held_from + len(self._held)
+        fresh = self._noise.add_to(to_float(self._stored[held_to:rows.stop]))
+        self._held = np.concatenate([self._held[rows.start - self._held_from:], fresh])
+        self._held_from = rows.start
+        return self._held
+
+
+@dataclass(frozen=True)
+class Band:
+    """One restored row of tiles.
+
+    Attributes:
+        rows: Where it lies in the picture.
+        given: (h, W, C) float32, what the network was given.
+        restored: (h, W, C) float32, what it answered, not clipped.
+    """
+
+    rows: slice
+    given: np.ndarray
+    restored: np.ndarray
+
+
+@dataclass
+class Denoiser:
+    """A network made to take pictures of any channel count and size.
+
+    Grey becomes three equal channels for a colour network and their mean afterwards; a grey network restores the
+    channels of a colour picture one by one.
+
+    Attributes:
+        net: Ready for inference.
+        channels: What it reads and writes, 3 or 1.
+        tile: Side of a tile; 0: never tile; None: :data:`AUTO_TILE` for pictures above :data:`AUTO_TILE_ABOVE`.
+        tile_pad: Overlap of tiles; None: the network's reach, or :data:`TILE_PAD` where that is not known.
+        sigma: Noise level to tell the network, or None for its own.
+    """
+
+    net: nn.Module
+    channels: int
+    tile: int | None = None
+    tile_pad: int | None = None
+    sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile_pad is None:
+            reach = reach_of(self.net, self.channels)
+            self.tile_pad = TILE_PAD if reach is None else reach
+
+    def tile_for(self, height: int, width: int) -> int:
+        """Side of the tiles of a picture, 0 if it goes through whole."""
+        tile = (AUTO_TILE if height * width > AUTO_TILE_ABOVE else 0) if self.tile is None else self.tile
+        return tile if tile < max(height, width) else 0
+
+    def bands(self, picture: Picture, noise: NoiseStream | None = None) -> Iterator[Band]:
+        """Restore a picture from top to bottom.
+
+        Raises:
+            UserError: The network answers with NaN or infinity.
+        """
+        height, width = picture.stored.shape[:2]
+        tile = self.tile_for(height, width) or max(height, width)
+        rows, columns = (tile_spans(self.net, length, tile, self.tile_pad) for length in (height, width))
+        reader = RowReader(picture.stored, noise)
+        for row in rows:
+            given = reader.read(row.read)
+            restored = self._restored(given, columns)
+            yield Band(row.kept, given[row.kept_of_answer], restored[row.kept_of_answer])
+
+    def _restored(self, given: np.ndarray, columns: list[Span]) -> np.ndarray:
+        band = torch.from_numpy(given).permute(2, 0, 1).unsqueeze(0)
+        if band.shape[1] < self.channels:
+            answer = self._checked(band.expand(-1, self.channels, -1, -1), columns).mean(1, keepdim=True)
+        elif band.shape[1] > self.channels:
+            answer = torch.cat([self._checked(channel, columns) for channel in band.split(1, dim=1)], dim=1)
+        else:
+            answer = self._checked(band, columns)
+        return answer[0].permute(1, 2, 0).numpy()
+
+    def _checked(self, band: Tensor, columns: list[Span]) -> Tensor:
+        answer = restored_band(self.net, band, columns, sigma=self.sigma)
+        if not answer.sum().isfinite():  # one NaN or infinity spoils the sum, which needs no second picture
+            raise UserError('the network answered with NaN or infinity; check its weights.')
+        return answer
+
+
+@dataclass(frozen=True)
+class EightBits:
+    """The three pictures that a score compares, (H, W, C) uint8."""
+
+    clean: np.ndarray
+    noisy: np.ndarray
+    restored: np.ndarray
+
+
+def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | None = None,
+                    compare: bool = False) -> tuple[np.ndarray, EightBits | None]:
+    """Restore a picture to integers of its own bits.
+
+    Args:
+        denoiser: The network.
+        picture: What to restore, or what to add noise to.
+        noise: Noise to add first; None: none.
+        compare: Also keep what a score needs.
+
+    Returns:
+        (H, W, C) of the dtype of ``picture.stored``, and the pictures to compare, or None.
+
+    Raises:
+        UserError: The network answers with NaN or infinity.
+    """
+    restored = np.empty_like(picture.stored)
+    eight = None
+    if compare:
+        whole = picture.bits == 8  # then picture and result are what is compared
+        clean, small = ((picture.stored, restored) if whole else
+                        (np.empty(restored.shape, np.uint8), np.empty(restored.shape, np.uint8)))
+        eight = EightBits(clean, np.empty(restored.shape, np.uint8), small)
+    for band in denoiser.bands(picture, noise):
+        restored[band.rows] = to_integers(band.restored, picture.bits)
+        if eight is not None:
+            eight.noisy[band.rows] = to_integers(band.given)
+            if picture.bits != 8:
+                eight.clean[band.rows] = to_integers(to_float(picture.stored[band.rows]))
+                eight.restored[band.rows] = to_integers(band.restored)
+    return restored, eight

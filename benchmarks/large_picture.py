@@ -1,0 +1,129 @@
+"""Memory and time of ``basicsr-snn denoise`` on a large picture, and its seams: ``large_picture.py --markdown F``."""
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import basicsr_snn  # before basicsr, which it repairs
+
+# isort: split
+import numpy as np
+from measuring import machine
+from rich.console import Console
+
+from basicsr_snn.data.noise import NoiseStream
+from basicsr_snn.data.pictures import Picture, list_pictures, read_picture, write_picture
+from basicsr_snn.denoising import Denoiser
+from basicsr_snn.tiling import AUTO_TILE
+
+WIDTH, HEIGHT = 6000, 4000
+SEAM_SIDE = 2000
+SIGMA = 25
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the command on one picture: memory in 10**6 bytes, wall and CPU time of all that it does."""
+
+    network: str
+    what: str
+    loaded_mb: float
+    peak_mb: float
+    seconds: float
+    cpu_seconds: float
+    megapixels: float
+
+    @property
+    def above_mb(self) -> float:
+        return self.peak_mb - self.loaded_mb
+
+
+def mosaic(folder: Path, height: int, width: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 laid out of the photographs of a folder, as often as needed."""
+    photographs = cycle(read_picture(file).stored for file in list_pictures(folder, recursive=True))
+    filled = np.zeros((height, width, 3), np.uint8)
+    top = 0
+    while top < height:
+        top += _lay_row(filled[top:], photographs)
+    return filled
+
+
+def _lay_row(free: np.ndarray, photographs: Iterator[np.ndarray]) -> int:
+    """Lay photographs side by side and return the rows that they fill without a gap."""
+    left, shallowest = 0, len(free)
+    while left < free.shape[1]:
+        photograph = next(photographs)[:len(free), :free.shape[1] - left]
+        free[:len(photograph), left:left + photograph.shape[1]] = photograph
+        left += photograph.shape[1]
+        shallowest = min(shallowest, len(photograph))
+    return shallowest
+
+
+def measured(network: str, picture: Path, folder: Path, megapixels: float, *arguments: str) -> Run:
+    """Run the command in a process of its own."""
+    report = folder / 'report.json'
+    script = Path(__file__).with_name('measured_denoise.py')
+    subprocess.run([sys.executable, script, report, '-n', network, '-i', picture, '-o', folder / 'out', *arguments],
+                   check=True, stdout=subprocess.DEVNULL)
+    return Run(network, ' '.join(['denoise', *arguments]), megapixels=megapixels,
+               **json.loads(report.read_text(encoding='utf-8')))
+
+
+def largest_seam(network: str, picture: Picture) -> float:
+    """Largest difference between the answers in tiles and whole, on the 0..255 scale, on the noisy picture."""
+    net = basicsr_snn.load(network)
+
+    def restored(tile: int) -> np.ndarray:
+        return np.concatenate([band.restored for band in Denoiser(net, 3, tile).bands(picture, NoiseStream(SIGMA))])
+
+    return float(np.abs(restored(0) - restored(AUTO_TILE)).max()) * 255
+
+
+def markdown(runs: list[Run], seams: dict[str, float]) -> str:
+    lines = ['| network | command | loaded MB | peak MB | above MB | s/Mpx | CPU s/Mpx | seam of 255 |',
+             '|---|---|---|---|---|---|---|---|']
+    lines += [f'| {run.network} | `{run.what}` | {run.loaded_mb:.0f} | {run.peak_mb:.0f} | {run.above_mb:.0f} | '
+              f'{run.seconds / run.megapixels:.2f} | {run.cpu_seconds / run.megapixels:.2f} | '
+              f'{seams[run.network]:.4f} |' for run in runs]
+    note = (f'One {WIDTH}x{HEIGHT} PNG, 8 bits, laid out of photographs; median of the runs by time; loaded: after '
+            f'imports and network; seam: largest difference to the untiled answer on {SEAM_SIDE}x{SEAM_SIDE} pixels. '
+            f'{machine()}.')
+    return '\n'.join([*lines, '', note, ''])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--networks', nargs='+', default=['spikerir_small_color25', 'ffdnet_color'], metavar='NAME')
+    parser.add_argument('--pictures', type=Path, default=Path('datasets/demo'), metavar='DIR',
+                        help='photographs to lay the large picture out of (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=1, help='runs of each command (default: %(default)s)')
+    parser.add_argument('--markdown', type=Path, metavar='F', help='also write the table to this file')
+    args = parser.parse_args()
+    console = Console()
+    large = mosaic(args.pictures, HEIGHT, WIDTH)
+    part = Picture(large[:SEAM_SIDE, :SEAM_SIDE].copy(), None, Path('part.png'))
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / 'large.png'
+        write_picture(picture, large)
+        for network in args.networks:
+            for extra in ([], ['--noise', str(SIGMA), '--gt']):
+                repeated = [measured(network, picture, Path(folder), large[..., 0].size / 1e6, *extra)
+                            for _ in range(args.rounds)]
+                runs.append(sorted(repeated, key=lambda run: run.seconds)[len(repeated) // 2])
+                console.print(f'{network} {runs[-1].what}: {runs[-1].above_mb:.0f} MB, {runs[-1].seconds:.0f} s')
+    table = markdown(runs, {network: largest_seam(network, part) for network in args.networks})
+    console.print(table, markup=False)
+    if args.markdown:
+        args.markdown.write_text(table, encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,110 @@
+"""``basicsr-snn bench`` from arguments to files and exit status."""
+from __future__ import annotations
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from basicsr_snn.cli.main import main
+
+NAMES = ['spikerir_small_color25', 'ffdnet_color']
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """One small picture; the current folder is an empty one."""
+    (tmp_path / 'clean').mkdir()
+    pixels = np.random.RandomState(0).randint(0, 256, (16, 20, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'clean' / 'a.png'), cv2.GaussianBlur(pixels, (0, 0), 3))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / 'clean'
+
+
+def read_csv(file):
+    with file.open() as text:
+        return list(csv.DictReader(text))
+
+
+def test_table_in_all_forms(folder, tmp_path, capsys):
+    out = tmp_path / 'out' / 'deep'
+    files = [f'--md={out}/t.md', f'--csv={out}/t.csv', f'--json={out}/t.json', f'--plot={out}/t.png']
+    assert main(['bench', '-n', *NAMES, '-i', str(folder), '--noise', '25', *files]) == 0
+    shown = capsys.readouterr()
+    assert all(name in shown.out for name in NAMES)
+    student, teacher = read_csv(out / 't.csv')
+    assert (student['name'], student['spiking'], student['params'], student['D']) == (NAMES[0], 'true', '82067', '4')
+    assert (teacher['name'], teacher['spiking'], teacher['params']) == (NAMES[1], 'false', '852108')
+    assert float(student['energy_nj_px_fp32']) < float(teacher['energy_nj_px_fp32'])
+    assert json.loads((out / 't.json').read_text())['rows'][0]['details']['float_layers'] == ['stem']
+    assert '| spikerir_small_color25 | SpikerIR | yes |' in (out / 't.md').read_text()
+    assert (out / 't.png').stat().st_size > 10_000
+
+
+def test_rows_are_used_again_until_the_pictures_change(folder, tmp_path, monkeypatch):
+    measured = []
+
+    def fake(contender, pictures, on_picture):
+        from basicsr_snn.bench.row import Row
+
+        measured.append(contender.name)
+        return Row(contender.name, contender.arch, psnr=30.0)
+
+    monkeypatch.setattr('basicsr_snn.bench.measuring.measure', fake)
+    command = ['bench', '-n', NAMES[0], '-i', str(folder), '--noise', '25']
+    assert [main(command), main(command)] == [0, 0]
+    assert measured == NAMES[:1]
+    assert len(list((tmp_path / 'results/bench_cache').iterdir())) == 1
+    assert main([*command, '--no-cache']) == 0
+    assert main([*command[:-1], '15']) == 0
+    assert len(measured) == 3
+    assert len(list((tmp_path / 'results/bench_cache').iterdir())) == 2
+
+
+def test_network_that_fails_is_a_row_with_its_reason(folder, tmp_path, capsys):
+    options = {'name': 'mine', 'model_type': 'SNNModel', 'num_gpu': 'auto', 'manual_seed': 0,
+               'datasets': {'test': {'name': 'own', 'type': 'GaussianDenoisingDataset', 'dataroot_gt': str(folder),
+                                     'sigma': 25}},
+               'network_g': {'type': 'SpikerIR', 'size': 'tiny'}, 'path': {'pretrain_network_g': 'gone.pth'},
+               'val': {'save_img': False, 'suffix': None}}
+    (tmp_path / 'mine.yml').write_text(yaml.safe_dump(options))
+    options['datasets']['test']['sigma'] = 15
+    (tmp_path / 'other.yml').write_text(yaml.safe_dump({**options, 'name': 'other'}))
+    assert main(['bench', '-opt', 'mine.yml', 'other.yml', '-n', NAMES[0], '--csv', 'table.csv']) == 1
+    rows = read_csv(tmp_path / 'table.csv')
+    assert [row['name'] for row in rows] == ['mine', 'other', NAMES[0]]
+    assert 'weight file gone.pth does not exist' in rows[0]['error']
+    assert float(rows[2]['psnr']) > 20
+    said = capsys.readouterr().err
+    assert 'mine failed: weight file gone.pth does not exist' in said
+    assert 'other.yml names other pictures; all networks run on those of mine.yml' in said
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    ([], 'no network was given; add -opt X.yml, or -n NAME'),
+    (['-n', 'ffdnet_color'], 'no pictures were given; add -i FOLDER --noise 25'),
+    (['-n', 'ffdnet_colour', '-i', 'clean', '--noise', '25'], 'did you mean ffdnet_color'),
+    (['-n', 'ffdnet_color', '-i', 'clean'], '-i and --noise go together'),
+    (['-n', 'ffdnet_color', '-i', 'clean', '--noise', '300'], '--noise 300 is no noise level'),
+    (['-n', 'ffdnet_color', '-i', 'clean', '--noise', '25', '--pictures', '0'], '--pictures 0 leaves none'),
+    (['-n', 'ffdnet_color', '-i', 'clean', '--noise', '25', '--sets', 'x'], '-i takes a folder instead'),
+    (['-n', 'ffdnet_color', '-i', 'clean', '--noise', '25', '--plot', 'p.jpeg'], '--plot p.jpeg has no known format'),
+    (['-n', 'ffdnet_color', '-i', 'clean', '--noise', '25', '--md', 'clean'], 'clean is a folder'),
+    (['-n', 'ffdnet_color', '-i', 'nowhere', '--noise', '25'], 'nowhere'),
+])
+def test_mistakes_are_one_sentence_and_status_2(arguments, sentence, folder, capsys):
+    assert main(['bench', *arguments]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count('\n') == 1
+
+
+def test_bm3d_row(folder, tmp_path):
+    pytest.importorskip('bm3d', reason='needs the extra [bench]')
+    assert main(['bench', '--bm3d', '-i', str(folder), '--noise', '25', '--csv', 'table.csv', '--no-cache']) == 0
+    (row,) = read_csv(tmp_path / 'table.csv')
+    assert (row['name'], row['params'], row['energy_nj_px_fp32']) == ('BM3D', '', '')
+    assert float(row['psnr']) > 25
