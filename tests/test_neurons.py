@@ -94,9 +94,10 @@ def _plain_ilif(x, decay, limit):
 
 
 @settings(max_examples=25, deadline=None)
-@given(steps=st.integers(1, 5), limit=st.integers(1, 6), decay=st.sampled_from([0.0, 0.25, 0.9, 1.0]),
-       channels_last=st.booleans(), seed=st.integers(0, 1000))
-def test_written_out_gradient_equals_automatic_differentiation(steps, limit, decay, channels_last, seed):
+@given(steps=st.integers(1, 5), limit=st.integers(1, 6), signed=st.booleans(),
+       decay=st.sampled_from([0.0, 0.25, 0.9, 1.0]), channels_last=st.booleans(), seed=st.integers(0, 1000))
+def test_written_out_gradient_equals_automatic_differentiation(steps, limit, signed, decay, channels_last, seed):
+    lowest = -limit if signed else 0
     torch.manual_seed(seed)
     x = torch.randn(steps * 2, 3, 4, 5, dtype=torch.float64)
     x = x.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format).unflatten(0, (steps, 2))
@@ -105,11 +106,11 @@ def test_written_out_gradient_equals_automatic_differentiation(steps, limit, dec
     results = []
     for function in (SignedCounts.apply, lambda *inputs: signed_counts_step_by_step(*inputs)[0]):
         leaves = x.clone().requires_grad_(), threshold.clone().requires_grad_()
-        counts = function(*leaves, limit, decay)
+        counts = function(*leaves, lowest, limit, decay)
         results.append((counts.detach(), *torch.autograd.grad((counts * towards).sum(), leaves)))
     assert torch.equal(results[0][0], results[1][0])
     with torch.no_grad():
-        assert torch.equal(SignedCounts.apply(x, threshold, limit, decay), results[1][0])
+        assert torch.equal(SignedCounts.apply(x, threshold, lowest, limit, decay), results[1][0])
     for fast, reference in zip(results[0][1:], results[1][1:], strict=True):
         assert (fast - reference).abs().max() <= 1e-9 * max(1.0, reference.abs().max().item())
 

@@ -43,11 +43,16 @@ def assert_same(fast, reference):
         assert (ours - theirs).abs().max() <= 1e-6 * max(1.0, theirs.abs().max().item())
 
 
-def compare_signed(x, limit, decay):
+def compare_signed(x, lowest, limit, decay):
     threshold = torch.rand(SHAPE[1], dtype=x.dtype, generator=torch.Generator().manual_seed(2)) * 0.5 + 0.05
-    assert_same(spikes_and_gradients(lambda *leaves: SignedCounts.apply(*leaves, limit, decay, True), x, threshold),
-                spikes_and_gradients(lambda *leaves: signed_counts_step_by_step(*leaves, limit, decay)[0], x,
-                                     threshold))
+
+    def fused(*leaves):
+        return SignedCounts.apply(*leaves, lowest, limit, decay, True)
+
+    def plain(*leaves):
+        return signed_counts_step_by_step(*leaves, lowest, limit, decay)[0]
+
+    assert_same(spikes_and_gradients(fused, x, threshold), spikes_and_gradients(plain, x, threshold))
 
 
 def compare_leaky(x, **options):
@@ -62,12 +67,13 @@ def compare_leaky(x, **options):
 
 
 @settings(max_examples=25, deadline=None)
-@given(steps=st.integers(1, 5), limit=st.integers(1, 6), decay=st.sampled_from([0.0, 0.25, 1.0]),
+@given(steps=st.integers(1, 5), limit=st.integers(1, 6), signed=st.booleans(), decay=st.sampled_from([0.0, 0.25, 1.0]),
        layout=st.sampled_from([torch.channels_last, torch.contiguous_format]), seed=st.integers(0, 1000))
-def test_signed_sequence_is_the_step_by_step_neuron(steps, limit, decay, layout, seed):
+def test_signed_sequence_is_the_step_by_step_neuron(steps, limit, signed, decay, layout, seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Kernel, 'broken', True)
-        compare_signed(sequence(steps, seed, layout).double(), limit, decay)  # sums of thresholds' gradients cancel
+        x = sequence(steps, seed, layout).double()  # sums of the thresholds' gradients cancel
+        compare_signed(x, -limit if signed else 0, limit, decay)
 
 
 @pytest.mark.parametrize('surrogate', SURROGATES)
@@ -89,14 +95,14 @@ def test_compiled_kernels_are_exact(monkeypatch):
     monkeypatch.delenv(SWITCH, raising=False)
     if Kernel.broken:
         pytest.skip('torch.compile does not work here; the fallback is tested')
-    compare_signed(sequence(2).double(), 4, 0.25)
-    compare_signed(sequence(1).double(), 4, 0.25)
+    compare_signed(sequence(2).double(), -4, 4, 0.25)
+    compare_signed(sequence(1).double(), -4, 4, 0.25)
     compare_leaky(sequence(2), type='LIFNode')
     compare_leaky(sequence(1).expand(2, *SHAPE), type='LIFNode')
     if Kernel.broken:
         pytest.skip('torch.compile does not work here; the fallback is tested')
     larger = torch.randn(2 * 2, 3, 10, 8).contiguous(memory_format=torch.channels_last).unflatten(0, (2, 2))
-    compare_signed(larger.double(), 4, 0.25)
+    compare_signed(larger.double(), -4, 4, 0.25)
     compare_leaky(larger, type='LIFNode')
 
 

@@ -252,3 +252,11 @@ def test_early_exit_is_for_inference_only():
 def test_negative_exit_tolerance_gets_a_sentence():
     with pytest.raises(UserError, match='exit_tolerance: -1; write 0'):
         SpikerIR(exit_tolerance=-1)
+
+
+def test_hidden_neurons_differ_inside_the_blocks_only():
+    net = SpikerIR(channels=(4, 8), blocks=(1, 1), neuron={'type': 'SignedILIF', 'D': 3}, hidden={'lowest': 0})
+    lowest = {name: module.lowest for name, module in net.named_modules() if hasattr(module, 'lowest')}
+    assert {name for name, count in lowest.items() if count == 0} == {
+        f'{block}.body.1.neuron' for block in ('encoder.0.0', 'middle.0', 'decoder.0.0')}
+    assert {count for count in lowest.values() if count} == {-3}

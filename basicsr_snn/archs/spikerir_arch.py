@@ -37,6 +37,8 @@ class SpikerIR(nn.Module):
         T: Time steps, >= 1. May be changed on a built network (``net.T``).
         neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options;
             ``{type: relu}`` is the ANN twin.
+        hidden: Options that differ from ``neuron`` between the two convolutions of a block; ``{lowest: 0}`` saves there
+            the negative spikes, which only the residual stream needs (measured: docs/design-log.md).
         norm: ``none``, or ``bn`` (folds into the convolutions for inference).
         exit_tolerance: In eval mode, stop before T when a step changes the running mean of the picture by less than
             this, on average over its pixels (0..1 scale; of a batch, in every picture). 0: always T steps.
@@ -60,7 +62,8 @@ class SpikerIR(nn.Module):
 
     def __init__(self, in_ch: int = 3, size: str = 'small', channels: Sequence[int] | None = None,
                  blocks: Sequence[int] | None = None, T: int = 1,  # noqa: N803
-                 neuron: Mapping[str, Any] | None = None, norm: str = 'none', exit_tolerance: float = 0.0) -> None:
+                 neuron: Mapping[str, Any] | None = None, hidden: Mapping[str, Any] | None = None,
+                 norm: str = 'none', exit_tolerance: float = 0.0) -> None:
         super().__init__()
         channels, blocks = _widths(size, channels, blocks)
         if T < 1:
@@ -76,7 +79,8 @@ class SpikerIR(nn.Module):
         self.multiple_of = 2 ** (len(channels) - 1)
 
         def level(index: int) -> nn.Sequential:
-            return nn.Sequential(*[SpikingBlock(channels[index], neuron, norm) for _ in range(blocks[index])])
+            return nn.Sequential(*[SpikingBlock(channels[index], neuron, {**neuron, **(hidden or {})}, norm)
+                                   for _ in range(blocks[index])])
 
         fine_to_coarse = range(len(channels) - 1)
         self.stem = nn.Conv2d(in_ch, channels[0], 3, padding=1)

@@ -84,13 +84,19 @@ class SpikingBlock(nn.Module):
     """Residual block with a membrane shortcut: ``x + conv(neuron(conv(neuron(x))))`` (MS-ResNet, arXiv 2112.08954).
 
     The stream ``x`` is only ever added to, so it stays a membrane potential and no float enters a convolution.
+
+    Args:
+        channels: Channels of the stream.
+        neuron: The ``neuron:`` block of the options, for the neuron that reads the stream.
+        hidden: The same for the neuron between the convolutions.
+        norm: See :class:`SpikingConv`.
     """
 
-    def __init__(self, channels: int, neuron: Mapping[str, Any], norm: str = 'none') -> None:
+    def __init__(self, channels: int, neuron: Mapping[str, Any], hidden: Mapping[str, Any], norm: str = 'none') -> None:
         super().__init__()
         self.body = nn.Sequential(
             SpikingConv(channels, channels, 3, neuron, norm),
-            SpikingConv(channels, channels, 3, neuron, norm, gain=0.5),
+            SpikingConv(channels, channels, 3, hidden, norm, gain=0.5),
         )
 
     def forward(self, x: Tensor) -> Tensor:

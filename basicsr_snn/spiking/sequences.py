@@ -27,21 +27,22 @@ def as_sequence(rows: Tensor, like: Tensor) -> Tensor:
 
 
 @Kernel
-def signed_counts(x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
+def signed_counts(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: float) -> Tensor:
     """Counts of :class:`basicsr_snn.spiking.signed_ilif.SignedILIF`; x is (T, P, C), threshold (C,)."""
-    return torch.stack([k for _, k in _signed_steps(x, threshold, limit, decay)])
+    return torch.stack([k for _, k in _signed_steps(x, threshold, lowest, highest, decay)])
 
 
 @Kernel
-def signed_counts_gradient(x: Tensor, grad: Tensor, threshold: Tensor, limit: int,
+def signed_counts_gradient(x: Tensor, grad: Tensor, threshold: Tensor, lowest: int, highest: int,
                            decay: float) -> tuple[Tensor, Tensor]:
     """Gradient of x (T, P, C), and what adds up over P to minus that of the thresholds times them, (P, C).
 
-    The count's gradient is 1 inside -D..D and 0 outside.
+    The count's gradient is 1 inside its range and 0 outside.
     """
     of_x: list[Tensor] = []
-    for (u, k), of_k in zip(reversed(_signed_steps(x, threshold, limit, decay)), grad.flip(0).unbind(0), strict=True):
-        inside = u.abs() <= limit
+    steps = _signed_steps(x, threshold, lowest, highest, decay)
+    for (u, k), of_k in zip(reversed(steps), grad.flip(0).unbind(0), strict=True):
+        inside = (u >= lowest) & (u <= highest)
         if not of_x:
             of_u = torch.where(inside, of_k, 0.0)
             of_threshold = of_u * u
@@ -54,13 +55,14 @@ def signed_counts_gradient(x: Tensor, grad: Tensor, threshold: Tensor, limit: in
     return torch.stack(of_x[::-1]), of_threshold  # torch sums over P faster than the fused loop
 
 
-def _signed_steps(x: Tensor, threshold: Tensor, limit: int, decay: float) -> list[tuple[Tensor, Tensor]]:
+def _signed_steps(x: Tensor, threshold: Tensor, lowest: int, highest: int,
+                  decay: float) -> list[tuple[Tensor, Tensor]]:
     """Potential in units of the threshold, and count, of each step."""
     steps, v = [], None
     for current in x.unbind(0):
         h = current if v is None else decay * v + current
         u = h / threshold
-        k = u.clamp(-limit, limit).round()
+        k = u.clamp(lowest, highest).round()
         v = h - threshold * k
         steps.append((u, k))
     return steps

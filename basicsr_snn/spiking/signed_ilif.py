@@ -12,26 +12,27 @@ from basicsr_snn.spiking.compiling import compile_wanted
 from basicsr_snn.spiking.sequences import as_rows, as_sequence, signed_counts, signed_counts_gradient
 
 
-def signed_counts_step_by_step(x: Tensor, threshold: Tensor, limit: int, decay: float,
+def signed_counts_step_by_step(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: float,
                                v: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The neuron's equations written out under automatic differentiation: the reference of the faster forms.
 
     Args:
         x: Membrane input (T, N, C, H, W).
         threshold: Threshold of each channel, (C,), > 0.
-        limit: Largest count D of either sign.
+        lowest: Smallest count, -D, or 0 for a neuron without negative spikes.
+        highest: Largest count D.
         decay: Leak of the membrane potential from step to step, 0..1.
         v: Membrane potential (N, C, H, W) to go on from; ``None``: rest.
 
     Returns:
-        Integer-valued float counts of the shape of ``x`` in -D..D (halves round to the even count, IEEE), and the
+        Integer-valued float counts of the shape of ``x`` (halves round to the even count, IEEE), and the
         membrane potential after the last step.
     """
     threshold = threshold.view(-1, 1, 1)
     counts, v = [], torch.zeros_like(x[0]) if v is None else v
     for current in x:
         h = decay * v + current
-        clipped = (h / threshold).clamp(-limit, limit)
+        clipped = (h / threshold).clamp(lowest, highest)
         counts.append(clipped + (clipped.round() - clipped).detach())
         v = h - threshold * counts[-1]
     return torch.stack(counts), v
@@ -41,40 +42,43 @@ class SignedCounts(torch.autograd.Function):
     """:func:`signed_counts_step_by_step` with its gradient written out, which keeps the input only.
 
     In units of the threshold, ``u[t] = x[t]/theta + decay * (u[t-1] - k[t-1])``. The gradient of the count is 1 inside
-    -D..D and 0 outside, so that with m = inside(u) the gradient of u is ``du[t] = m[t] dk[t] + decay (1 - m[t])
+    its range and 0 outside, so that with m = inside(u) the gradient of u is ``du[t] = m[t] dk[t] + decay (1 - m[t])
     du[t+1]``, of x ``du/theta``, of theta ``-sum(du * x)/theta^2``. ``fused`` takes the kernels of
     :mod:`basicsr_snn.spiking.sequences` where they are faster, which a single step forward is not.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: Tensor, limit: int, decay: float, fused: bool = False) -> Tensor:
+    def forward(ctx: Any, x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: float,
+                fused: bool = False) -> Tensor:
         ctx.save_for_backward(x, threshold)
-        ctx.limit, ctx.decay, ctx.fused = limit, decay, fused
+        ctx.dynamics, ctx.fused = (lowest, highest, decay), fused
         if fused and x.shape[0] > 1:
-            return as_sequence(signed_counts(as_rows(x), threshold, limit, decay), x)
-        return _potentials(x, threshold, limit, decay).clamp_(-limit, limit).round_()
+            return as_sequence(signed_counts(as_rows(x), threshold, lowest, highest, decay), x)
+        return _potentials(x, threshold, lowest, highest, decay).clamp_(lowest, highest).round_()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         x, threshold = ctx.saved_tensors
         if ctx.fused:
-            of_x, summands = signed_counts_gradient(as_rows(x), as_rows(grad), threshold, ctx.limit, ctx.decay)
-            return as_sequence(of_x, x), summands.sum(0).neg_().div_(threshold), None, None, None
-        inside = _potentials(x, threshold, ctx.limit, ctx.decay).abs_() <= ctx.limit
+            of_x, summands = signed_counts_gradient(as_rows(x), as_rows(grad), threshold, *ctx.dynamics)
+            return as_sequence(of_x, x), summands.sum(0).neg_().div_(threshold), None, None, None, None
+        lowest, highest, decay = ctx.dynamics
+        potentials = _potentials(x, threshold, lowest, highest, decay)
+        inside = (potentials >= lowest) & (potentials <= highest)
         gradient = torch.where(inside, grad, 0.0)
         for t in range(x.shape[0] - 2, -1, -1):
-            gradient[t].add_(gradient[t + 1].masked_fill(inside[t], 0.0), alpha=ctx.decay)
+            gradient[t].add_(gradient[t + 1].masked_fill(inside[t], 0.0), alpha=decay)
         gradient.div_(threshold.view(-1, 1, 1))
         of_threshold = (gradient * x).sum((0, 1, 3, 4)).neg_().div_(threshold)
-        return gradient, of_threshold, None, None, None
+        return gradient, of_threshold, None, None, None, None
 
 
-def _potentials(x: Tensor, threshold: Tensor, limit: int, decay: float) -> Tensor:
+def _potentials(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: float) -> Tensor:
     """Membrane potentials before the spike, in units of the threshold, shape of ``x``."""
     potentials = x / threshold.view(-1, 1, 1)
     for t in range(1, x.shape[0]):
         before = potentials[t - 1]
-        potentials[t].add_(before - before.clamp(-limit, limit).round_(), alpha=decay)
+        potentials[t].add_(before - before.clamp(lowest, highest).round_(), alpha=decay)
     return potentials
 
 
@@ -85,7 +89,7 @@ class SignedILIF(nn.Module):
 
     .. math::
         h[t] = \beta\, v[t-1] + x[t], \qquad
-        k[t] = \mathrm{round}(\mathrm{clip}(h[t] / \theta_c, -D, D)), \qquad
+        k[t] = \mathrm{round}(\mathrm{clip}(h[t] / \theta_c, L, D)), \qquad
         v[t] = h[t] - \theta_c\, k[t]
 
     The integer count follows I-LIF (arXiv 2407.20708); the sign, the threshold for each channel and its gradient are
@@ -96,7 +100,8 @@ class SignedILIF(nn.Module):
 
     Args:
         channels: Number of channels C.
-        D: Largest count of either sign, >= 1.
+        D: Largest count, >= 1.
+        lowest: Smallest count L, -D..0; ``None``: -D. 0 makes a neuron without negative spikes, as I-LIF's.
         decay: Leak :math:`\beta` in 0..1; 0.25 as in I-LIF. Without effect at T = 1.
         threshold: Initial threshold, > 0, in the unit of the membrane potential.
         compile: Run the fused kernels of :mod:`basicsr_snn.spiking.sequences`, with the same spikes; pays for trainings
@@ -106,26 +111,27 @@ class SignedILIF(nn.Module):
         UserError: ``D``, ``decay`` or ``threshold`` is out of range.
 
     Shape:
-        ``(T, N, C, H, W)`` membrane input to ``(T, N, C, H, W)`` integer-valued float32 in -D..D.
+        ``(T, N, C, H, W)`` membrane input to ``(T, N, C, H, W)`` integer-valued float32 in L..D.
 
     .. code-block:: yaml
 
         neuron: {type: SignedILIF, D: 4, decay: 0.25, threshold: 0.1}
     """
 
-    signed = True
     carries_state = False
     """Whether a call goes on from the membrane potential of the last one, ``v``, until :meth:`reset`."""
 
     v: Tensor | None = None
 
     def __init__(self, channels: int, D: int = 4, decay: float = 0.25, threshold: float = 0.1,  # noqa: N803
-                 compile: bool = False) -> None:
+                 lowest: int | None = None, compile: bool = False) -> None:
         super().__init__()
-        if D < 1 or not 0 <= decay <= 1 or threshold <= 0:
-            raise UserError(f'SignedILIF needs D >= 1, decay in 0..1 and threshold > 0, got D={D}, decay={decay}, '
-                             f'threshold={threshold}.')
+        lowest = -D if lowest is None else lowest
+        if D < 1 or not 0 <= decay <= 1 or threshold <= 0 or not -D <= lowest <= 0:
+            raise UserError(f'SignedILIF needs D >= 1, decay in 0..1, threshold > 0 and lowest in -D..0, got D={D}, '
+                            f'decay={decay}, threshold={threshold}, lowest={lowest}.')
         self.D = int(D)
+        self.lowest = int(lowest)
         self.decay = float(decay)
         self.compiled = compile_wanted(compile)
         self.log_threshold = nn.Parameter(torch.full((channels,), math.log(threshold)))
@@ -137,13 +143,14 @@ class SignedILIF(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.carries_state:
-            counts, self.v = signed_counts_step_by_step(x, self.amplitude, self.D, self.decay, self.v)
+            counts, self.v = signed_counts_step_by_step(x, self.amplitude, self.lowest, self.D, self.decay,
+                                                        self.v)
             return counts
-        return SignedCounts.apply(x, self.amplitude, self.D, self.decay, self.compiled)
+        return SignedCounts.apply(x, self.amplitude, self.lowest, self.D, self.decay, self.compiled)
 
     def reset(self) -> None:
         """Forget the membrane potential."""
         self.v = None
 
     def extra_repr(self) -> str:
-        return f'channels={self.log_threshold.numel()}, D={self.D}, decay={self.decay}'
+        return f'channels={self.log_threshold.numel()}, D={self.D}, lowest={self.lowest}, decay={self.decay}'
