@@ -25,6 +25,9 @@ from basicsr_snn.options import parse_checked_options
 basicsr_train.parse_options = parse_checked_options
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ASK_EVERY = 10
+"""Iterations between two questions to the other processes whether one was told to stop: on a GPU each waits for the
+step's end."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -83,7 +86,7 @@ class StopRequest:
         def optimize_parameters(current_iter: int) -> None:
             optimize(current_iter)
             self.finished_iteration = current_iter
-            if self._wanted_by_any_process(model):
+            if self._wanted(model, current_iter):
                 self._stop(model)
 
         def test_unless_stopped(*args: Any, **kwargs: Any) -> Any:
@@ -93,10 +96,12 @@ class StopRequest:
 
         model.optimize_parameters, model.test = optimize_parameters, test_unless_stopped
 
-    def _wanted_by_any_process(self, model: Any) -> bool:
+    def _wanted(self, model: Any, iteration: int) -> bool:
         """A signal reaches the processes at different iterations, and all must leave at the same one."""
         if not model.opt['dist']:
             return self.signal_number != 0
+        if iteration % ASK_EVERY:
+            return False
         highest = torch.tensor(self.signal_number, device=model.device)
         torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
         if highest:  # else one may have arrived here meanwhile, to be told to the others next time

@@ -287,19 +287,21 @@ def watched(monkeypatch):
 def test_a_process_stops_with_the_others(watched):
     _, model, answers = watched
     answers += [lambda: 0, lambda: signal.SIGTERM]
-    model.optimize_parameters(11)
+    for iteration in range(snn_train.ASK_EVERY, 2 * snn_train.ASK_EVERY):
+        model.optimize_parameters(iteration)
+    assert len(answers) == 1, 'the others are asked too often'
     with pytest.raises(SystemExit, match='143'):
-        model.optimize_parameters(12)
-    assert model.saves == [(7, 12)]
+        model.optimize_parameters(2 * snn_train.ASK_EVERY)
+    assert model.saves == [(7, 2 * snn_train.ASK_EVERY)]
 
 
 def test_a_signal_during_the_agreement_is_not_lost(watched):
     request, model, answers = watched
     answers += [lambda: request.receive(signal.SIGINT, None) or 0, lambda: 0]
-    model.optimize_parameters(11)
+    model.optimize_parameters(snn_train.ASK_EVERY)
     with pytest.raises(SystemExit, match='130'):
-        model.optimize_parameters(12)
-    assert model.saves == [(7, 12)]
+        model.optimize_parameters(2 * snn_train.ASK_EVERY)
+    assert model.saves == [(7, 2 * snn_train.ASK_EVERY)]
 
 
 def test_test_pipeline_scores_the_trained_network(root, monkeypatch):
