@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import platform
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +16,8 @@ import basicsr_snn  # noqa: F401 - before basicsr
 # isort: split
 import torch
 from basicsr.data import build_dataset
+from measuring import machine, median_times
 from rich.console import Console
-from rich.progress import track
 from torch.utils.data import Dataset, default_collate
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
@@ -62,18 +59,6 @@ def training(dataset: Dataset) -> Callable[[], None]:
     return run
 
 
-def median_times(tasks: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each task; the tasks take turns, after two warm-up rounds."""
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    for current in track(range(rounds + 2), description=' / '.join(tasks), transient=True):
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            task()
-            if current > 1:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(measured) for name, measured in times.items()}
-
-
 def measure(pictures: Path, rounds: int) -> dict[str, float]:
     """Seconds for one batch: from memory, files and an lmdb, and for the step that uses it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -95,10 +80,9 @@ def markdown(times: dict[str, float], rounds: int) -> str:
     lines += [f'| {name} | {1e3 * times[name]:.2f} | {BATCH / times[name]:.0f} | {times[name] / times["step"]:.1%} |'
               for name in ('cached', 'files', 'lmdb')]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{torch.get_num_threads()} threads'
-    machine = (f'A step of the small student on {BATCH} crops takes {1e3 * times["step"]:.1f} ms ({device}), {BATCH} '
-               f'items: it uses {BATCH / times["step"]:.0f} a second. Medians of {rounds} alternating rounds, '
-               f'{platform.machine()}, torch {torch.__version__}.')
-    return '\n'.join([*lines, '', machine, ''])
+    note = (f'A step of the small student on {BATCH} crops takes {1e3 * times["step"]:.1f} ms ({device}): it '
+            f'uses {BATCH / times["step"]:.0f} items a second. Medians of {rounds} alternating rounds, {machine()}.')
+    return '\n'.join([*lines, '', note, ''])
 
 
 def main() -> None:

@@ -86,15 +86,15 @@ def largest_seam(network: str, picture: Picture) -> float:
     return float(np.abs(restored(0) - restored(AUTO_TILE)).max()) * 255
 
 
-def markdown(runs: list[Run], seams: dict[str, float]) -> str:
+def markdown(runs: list[Run], seams: dict[str, float], rounds: int) -> str:
     lines = ['| network | command | loaded MB | peak MB | above MB | s/Mpx | CPU s/Mpx | seam of 255 |',
              '|---|---|---|---|---|---|---|---|']
     lines += [f'| {run.network} | `{run.what}` | {run.loaded_mb:.0f} | {run.peak_mb:.0f} | {run.above_mb:.0f} | '
               f'{run.seconds / run.megapixels:.2f} | {run.cpu_seconds / run.megapixels:.2f} | '
               f'{seams[run.network]:.4f} |' for run in runs]
-    note = (f'One {WIDTH}x{HEIGHT} PNG, 8 bits, laid out of photographs; median of the runs by time; loaded: after '
-            f'imports and network; seam: largest difference to the untiled answer on {SEAM_SIDE}x{SEAM_SIDE} pixels. '
-            f'{machine()}.')
+    note = (f'One {WIDTH}x{HEIGHT} PNG, 8 bits, laid out of photographs. Runs of each command: {rounds}, the median by '
+            'time is shown. Loaded: after imports and network. Seam: largest difference to the untiled answer on '
+            f'{SEAM_SIDE}x{SEAM_SIDE} pixels. {machine()}.')
     return '\n'.join([*lines, '', note, ''])
 
 
@@ -119,7 +119,7 @@ def main() -> None:
                             for _ in range(args.rounds)]
                 runs.append(sorted(repeated, key=lambda run: run.seconds)[len(repeated) // 2])
                 console.print(f'{network} {runs[-1].what}: {runs[-1].above_mb:.0f} MB, {runs[-1].seconds:.0f} s')
-    table = markdown(runs, {network: largest_seam(network, part) for network in args.networks})
+    table = markdown(runs, {network: largest_seam(network, part) for network in args.networks}, args.rounds)
     console.print(table, markup=False)
     if args.markdown:
         args.markdown.write_text(table, encoding='utf-8')

@@ -35,9 +35,9 @@ def signed_counts(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay
 @Kernel
 def signed_counts_gradient(x: Tensor, grad: Tensor, threshold: Tensor, lowest: int, highest: int,
                            decay: float) -> tuple[Tensor, Tensor]:
-    """Gradient of x (T, P, C), and what adds up over P to minus that of the thresholds times them, (P, C).
+    """Gradient of x (T, P, C), and what adds up over rows to minus that of the thresholds times them, (P or 1, C).
 
-    The count's gradient is 1 inside its range and 0 outside.
+    The count's gradient is 1 inside its range and 0 outside. torch sums over P faster than the loop over several steps.
     """
     of_x: list[Tensor] = []
     steps = _signed_steps(x, threshold, lowest, highest, decay)
@@ -52,7 +52,7 @@ def signed_counts_gradient(x: Tensor, grad: Tensor, threshold: Tensor, lowest: i
             of_u = torch.where(inside, of_k - threshold * of_v, 0.0)
             of_threshold = of_threshold + of_u * u + threshold * k * of_v
             of_x.append(of_u / threshold + of_v)
-    return torch.stack(of_x[::-1]), of_threshold  # torch sums over P faster than the fused loop
+    return torch.stack(of_x[::-1]), of_threshold if len(steps) > 1 else of_threshold.sum(0, keepdim=True)
 
 
 def _signed_steps(x: Tensor, threshold: Tensor, lowest: int, highest: int,
