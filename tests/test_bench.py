@@ -126,11 +126,19 @@ def test_networks_in_windows_take_any_size(tmp_path, pictures):
     assert any('_softmax' in warning for warning in row.details['warnings'])
 
 
-def test_weights_that_are_missing_or_unnamed(tmp_path):
+def test_weights_that_are_missing(tmp_path):
     with pytest.raises(UserError, match='weight file .*nowhere.pth does not exist; train the network first'):
         NetworkContender('x', TINY, tmp_path / 'nowhere.pth').build()
-    with pytest.raises(UserError, match='names no weights; write path: pretrain_network_g'):
-        NetworkContender('x', TINY, None).fingerprint()
+
+
+def test_untrained_network_has_costs_and_no_scores(pictures):
+    untrained = NetworkContender('x', TINY, None)
+    before = torch.random.get_rng_state()
+    row = measuring.measure(untrained, pictures)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert (row.psnr, row.ssim) == (None, None)
+    assert row.macs_per_px == 8 * 27
+    assert row.acs_per_px == measuring.measure(untrained, pictures).acs_per_px > 0
 
 
 def test_contender_of_an_option_file(tmp_path, folder):

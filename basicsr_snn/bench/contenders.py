@@ -38,10 +38,12 @@ class Contender(Protocol):
     Attributes:
         name: What the row is called.
         arch: Registered name of the architecture.
+        trained: Whether its answers are worth a score; otherwise only its costs are measured.
     """
 
     name: str
     arch: str
+    trained: bool
 
     def fingerprint(self) -> dict[str, Any]:
         """What its results depend on, in JSON's types; equal fingerprints restore equal pictures."""
@@ -57,7 +59,7 @@ class NetworkContender:
     Attributes:
         name: What the row is called.
         network: The ``network_g`` block.
-        weights: Weight file.
+        weights: Weight file; None: random weights of a fixed seed, for the costs of an untrained network.
         param_key: Entry of the file that holds the weights, None for what ``load_weights`` prefers.
         strict: Whether names and shapes must agree.
     """
@@ -72,23 +74,31 @@ class NetworkContender:
     def arch(self) -> str:
         return str(self.network.get('type'))
 
+    @property
+    def trained(self) -> bool:
+        return self.weights is not None
+
     def fingerprint(self) -> dict[str, Any]:
-        return {'network': dict(self.network), 'weights': zoo.sha256_of(self._weight_file()),
+        return {'network': dict(self.network), 'weights': zoo.sha256_of(self._weight_file()) if self.trained else None,
                 'param_key': self.param_key, 'strict': self.strict}
 
     def build(self) -> NetworkRestorer:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            net = zoo.build(self.network)
+        if self.trained:
+            self._load(net)
+        net = deployed(net).to('cuda' if torch.cuda.is_available() else 'cpu')
+        return NetworkRestorer(net, self.network.get('window_size', 1))
+
+    def _load(self, net: nn.Module) -> None:
         file = self._weight_file()
-        net = zoo.build(self.network)
         try:
             load_weights(net, file, self.param_key, self.strict)
         except MissingEntryError:  # as SNNModel does: a plain state dict under BasicSR's default key
             load_weights(net, file, None, self.strict)
-        net = deployed(net).to('cuda' if torch.cuda.is_available() else 'cpu')
-        return NetworkRestorer(net, self.network.get('window_size', 1))
 
     def _weight_file(self) -> Path:
-        if self.weights is None:
-            raise UserError('its option file names no weights; write path: pretrain_network_g: FILE.')
         if not self.weights.is_file():
             raise UserError(f'weight file {self.weights} does not exist; train the network first, or correct path: '
                             'pretrain_network_g.')
@@ -125,6 +135,7 @@ class BM3DContender:
 
     name: str = 'BM3D'
     arch: str = 'BM3D'
+    trained = True
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec('bm3d') is None:

@@ -29,8 +29,9 @@ TIMED_RUNS = 3
 def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[[], None] = lambda: None) -> Row:
     """Measure one contender.
 
-    Scores are BasicSR's, of 8-bit pictures without border cut off; operations are counted on all pictures. Speed is the
-    median of :data:`TIMED_RUNS` runs on the first picture, memory that of one more run.
+    Scores are BasicSR's, of 8-bit pictures without border cut off, and none for an untrained network. Operations are
+    counted on all pictures. Speed is the median of :data:`TIMED_RUNS` runs on the first picture, memory that of one
+    more run.
 
     Args:
         contender: What to measure.
@@ -48,7 +49,9 @@ def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[
         with counter or nullcontext():
             restored = restorer(given, sigma)
         seconds, pixels = seconds + time.perf_counter() - start, pixels + given.shape[-1] * given.shape[-2]
-        scores.append(_scores(_checked(restored, clean), clean))
+        _check(restored, clean)
+        if contender.trained:
+            scores.append(_scores(restored, clean))
         on_picture()
     if counter is None:
         return Row(contender.name, contender.arch, spiking=False, **_means(scores), s_per_mpx=seconds / pixels * 1e6)
@@ -59,13 +62,12 @@ def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[
                peak_mb=peak_megabytes(restorer, given, sigma), details=cost_details(report))
 
 
-def _checked(restored: Tensor, clean: Tensor) -> Tensor:
+def _check(restored: Tensor, clean: Tensor) -> None:
     if restored.shape != clean.shape:
         raise UserError(f'it answers {"x".join(map(str, restored.shape[1:]))} where the clean picture is '
                         f'{"x".join(map(str, clean.shape[1:]))}; take pictures of its channels and scale.')
     if not torch.isfinite(restored).all():
         raise UserError('it answers with NaN or infinity; check its weights.')
-    return restored
 
 
 def _scores(restored: Tensor, clean: Tensor) -> tuple[float, float]:
@@ -76,6 +78,8 @@ def _scores(restored: Tensor, clean: Tensor) -> tuple[float, float]:
 
 
 def _means(scores: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+    if not scores:
+        return {}
     psnr, ssim = (statistics.fmean(values) for values in zip(*scores, strict=True))
     return {'psnr': psnr, 'ssim': None if math.isnan(ssim) else ssim}
 

@@ -28,7 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description='Quality, counted operations and energy, size, speed and memory of networks, spiking or not, on '
                     'the same pictures: one row each. A network that fails is a row with the reason (exit status 1).')
     parser.add_argument('-opt', nargs='+', default=[], metavar='X.yml',
-                        help='option files: network_g with the weights of path: pretrain_network_g')
+                        help='option files: network_g with the weights of path: pretrain_network_g; without any, only '
+                             'its costs are measured')
     parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks; all names: basicsr-snn list')
     parser.add_argument('--bm3d', action='store_true',
                         help='add BM3D, the classical reference (pip install bm3d: for non-commercial use only)')
