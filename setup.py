@@ -14,7 +14,8 @@ setup(
     license='Apache-2.0',
     keywords='spiking neural networks, image restoration, denoising, knowledge distillation, BasicSR',
     packages=find_packages(include=['basicsr_snn', 'basicsr_snn.*']),
-    package_data={'basicsr_snn.zoo': ['*.yml', '*.pth', '*.safetensors', 'LICENSE*']},
+    package_data={'basicsr_snn.report': ['*.css', '*.jinja'],
+                  'basicsr_snn.zoo': ['*.yml', '*.pth', '*.safetensors', 'LICENSE*']},
     python_requires='>=3.11',
     install_requires=[
         'torch>=2.6',
@@ -31,9 +32,11 @@ setup(
         'tqdm',
     ],
     extras_require={
-        'dev': ['hypothesis', 'matplotlib', 'pytest', 'pytest-benchmark', 'ruff', 'safetensors', 'scikit-image'],
+        'dev': ['hypothesis', 'jinja2', 'matplotlib', 'pytest', 'pytest-benchmark', 'ruff', 'safetensors',
+                'scikit-image'],
         'teachers': ['spandrel'],
         'bench': ['bm3d', 'matplotlib'],  # bm3d's licence allows non-commercial use only
+        'report': ['jinja2', 'matplotlib'],
         'export': ['nir', 'onnx', 'onnxscript', 'safetensors'],
     },
     entry_points={'console_scripts': ['basicsr-snn = basicsr_snn.cli.main:main']},

@@ -54,10 +54,10 @@ def test_mistakes_are_one_sentence_and_status_2(argv, sentence, capsys):
     assert sentence in caught.err
 
 
-@pytest.mark.parametrize('verb', ['train', 'test', 'check', 'denoise', 'bench'])
+@pytest.mark.parametrize('verb', ['train', 'test', 'check', 'denoise', 'bench', 'report'])
 def test_missing_option_file_offers_the_nearest(verb, tmp_path, capsys):
     (tmp_path / 'demo.yml').touch()
-    paths = ['-i', str(tmp_path), '-o', str(tmp_path)] if verb == 'denoise' else []
+    paths = {'denoise': ['-i', str(tmp_path), '-o', str(tmp_path)], 'report': ['-o', str(tmp_path)]}.get(verb, [])
     assert main([verb, '-opt', str(tmp_path / 'dem.yml'), *paths]) == 2
     error = capsys.readouterr().err
     assert 'dem.yml does not exist' in error

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from basicsr_snn.activity.tensorboard import ValidationRecord
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import deployed, restore
@@ -31,7 +32,8 @@ class SNNModel(SRModel):
     On top of BasicSR's ``SRModel``: moving average with buffers and a warm-up, weight decay on weights only,
     ``train.grad_clip``, ``train.fft_opt``, noise level for networks that take one, validation of the folded network
     that ships, ``val.tile`` and ``val.tile_pad`` for large pictures, firing rate, operations and energy in every
-    validation (``val.energy`` pictures are counted, 0 for none).
+    validation (``val.energy`` pictures are counted, 0 for none). Where TensorBoard is on, what the neurons do on these
+    pictures goes there, with a few of the pictures: :class:`basicsr_snn.activity.tensorboard.ValidationRecord`.
 
     ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
     step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
@@ -60,6 +62,7 @@ class SNNModel(SRModel):
 
     net_deployed: nn.Module | None = None
     pictures_to_count = 0
+    record: ValidationRecord | None = None
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
         return super().model_to_device(net.to(memory_format=torch.channels_last))
@@ -171,13 +174,23 @@ class SNNModel(SRModel):
         net = self.net_deployed or self.network_to_deploy()
         counted = self.pictures_to_count > 0
         self.pictures_to_count -= counted
-        with self.counter if counted else nullcontext(), torch.inference_mode():
+        with self.counted_picture() if counted else nullcontext(), torch.inference_mode():
             val_opt = self.opt.get('val') or {}
             if val_opt.get('tile'):
                 self.output = tiled_forward(net, self.lq, val_opt['tile'], val_opt.get('tile_pad', TILE_PAD),
                                             sigma=self.sigma)
             else:
                 self.output = restore(net, self.lq, self.sigma)
+        if counted and self.record:
+            self.record.add_pictures(self.lq, self.output, getattr(self, 'gt', None))
+
+    def counted_picture(self) -> ExitStack:
+        """Context that counts operations and, for TensorBoard, watches neurons."""
+        contexts = ExitStack()
+        for context in (self.counter, self.record):
+            if context:
+                contexts.enter_context(context)
+        return contexts
 
     def network_to_deploy(self) -> nn.Module:
         """The network that ships: the moving average where there is one, folded."""
@@ -189,10 +202,14 @@ class SNNModel(SRModel):
         self.counter = OperationCounter(self.net_deployed)
         self.pictures_to_count = (self.opt.get('val') or {}).get('energy', ENERGY_PICTURES)
         counting = self.pictures_to_count > 0
+        self.record = ValidationRecord(self.net_deployed) if counting and tb_logger else None
         super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
         if counting:
-            self.log_cost(self.counter.report(), dataloader.dataset.opt['name'], current_iter, tb_logger)
-        self.net_deployed = None
+            dataset_name = dataloader.dataset.opt['name']
+            self.log_cost(self.counter.report(), dataset_name, current_iter, tb_logger)
+            if self.record:
+                self.record.write(tb_logger, dataset_name, current_iter)
+        self.net_deployed = self.record = None
         del self.counter
 
     def log_cost(self, report: EnergyReport, dataset_name: str, current_iter: int | str, tb_logger: Any) -> None:

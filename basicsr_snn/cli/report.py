@@ -1,0 +1,141 @@
+"""``basicsr-snn report``: one HTML page on a network."""
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from basicsr_snn.errors import UserError
+
+if TYPE_CHECKING:
+    from basicsr_snn.bench.contenders import NetworkContender
+    from basicsr_snn.bench.evaluation_set import EvaluationSet
+    from basicsr_snn.report.findings import Findings
+
+CHANNEL_OPTIONS = ('in_ch', 'in_nc', 'num_in_ch')
+"""What architectures call the channels of their input; colour where none is given."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``report``."""
+    parser = subparsers.add_parser(
+        'report', help='write an HTML page on a network',
+        description='Writes one self-contained HTML page: quality, counted operations and energy beside the ANN twin '
+                    'and the quantised twin, what each layer and its neurons do, example pictures.')
+    parser.add_argument('-opt', metavar='X.yml', help='option file: its network_g, and its test pictures')
+    parser.add_argument('-n', '--name', help='shipped network instead; all names: basicsr-snn list')
+    parser.add_argument('--weights', type=Path, metavar='W',
+                        help='weight file of network_g (default: path: pretrain_network_g of the option file)')
+    parser.add_argument('-o', '--output', required=True, type=Path, metavar='DIR',
+                        help='folder for the page, NAME.html')
+    parser.add_argument('--sets', nargs='+', default=[], metavar='NAME',
+                        help='datasets of the option file to run on (default: its first test or validation dataset)')
+    parser.add_argument('-i', '--input', type=Path, metavar='FOLDER',
+                        help='run on this folder of clean pictures instead, with --noise')
+    parser.add_argument('--noise', type=float, metavar='SIGMA',
+                        help='with -i: standard deviation of the seeded noise, 0..255 scale')
+    parser.add_argument('--pictures', type=int, metavar='N', help='only the first N pictures of each dataset')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: Arguments that do not fit together, no network, no pictures, a network that cannot restore them, or a
+            folder that cannot be written to.
+    """
+    from basicsr.utils import get_root_logger
+
+    _check_arguments(args)
+    _make_folder(args.output)
+    logger = get_root_logger()
+    logger.setLevel(logging.WARNING)
+    try:
+        contender = _contender(args)
+        found = _examine(contender, _pictures(args, contender))
+    finally:
+        logger.setLevel(logging.INFO)
+    from basicsr_snn.report.page import render
+
+    file = args.output / f'{re.sub(r"[^0-9A-Za-z_.-]+", "_", contender.name)}.html'
+    try:
+        file.write_text(render(found), encoding='utf-8')
+    except OSError as error:
+        raise UserError(f'{file} cannot be written ({error}); give another folder as -o.') from error
+    sys.stdout.write(f'{contender.name} on {found.pictures}: {found.mean("psnr"):.2f} dB; written to {file}\n')
+    return 0
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if not (args.opt or args.name):
+        raise UserError('no network was given; add -opt X.yml, or -n NAME (all names: basicsr-snn list).')
+    if args.weights and (args.name or not args.opt):
+        raise UserError(f'--weights {args.weights} belongs to the network_g of an option file; write -opt X.yml '
+                        '--weights W, without -n.')
+    if args.input is None and not args.opt:
+        raise UserError('no pictures were given; add -i FOLDER --noise 25, or an option file with a test dataset.')
+    if (args.input is None) != (args.noise is None):
+        raise UserError('-i and --noise go together; write -i FOLDER --noise 25, or leave both out to run on the '
+                        'dataset of the option file.')
+    if args.noise is not None and not 0 <= args.noise <= 255:
+        raise UserError(f'--noise {args.noise:g} is no noise level; write a number from 0 to 255, for example 25.')
+    if args.input is not None and args.sets:
+        raise UserError('--sets names datasets of the option file, but -i takes a folder instead; leave one of them '
+                        'out.')
+    if args.pictures is not None and args.pictures < 1:
+        raise UserError(f'--pictures {args.pictures} leaves none; write 1 or more, or leave it out for all.')
+    for package in ('matplotlib', 'jinja2'):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f'a report needs the package {package}, which is not installed; type: pip install '
+                            f'{package}.')
+
+
+def _make_folder(folder: Path) -> None:
+    """Before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'-o {folder} cannot be made ({error}); give the path of a folder.') from error
+
+
+def _contender(args: argparse.Namespace) -> NetworkContender:
+    from basicsr_snn.bench.contenders import contender_of_options, shipped_contender
+
+    if args.name:
+        return shipped_contender(args.name)
+    contender = contender_of_options(args.opt)
+    if args.weights:
+        return replace(contender, weights=args.weights, param_key=None)
+    if contender.weights is None:
+        raise UserError(f'{args.opt} names no weights (path: pretrain_network_g); add --weights FILE.')
+    return contender
+
+
+def _pictures(args: argparse.Namespace, contender: NetworkContender) -> EvaluationSet:
+    from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder, blocks_of_options
+
+    if args.input is None:
+        return EvaluationSet(blocks_of_options(args.opt, args.sets), args.pictures)
+    channels = next((contender.network[key] for key in CHANNEL_OPTIONS if key in contender.network), 3)
+    return EvaluationSet(block_of_folder(args.input, args.noise, channels), args.pictures)
+
+
+def _examine(contender: NetworkContender, pictures: EvaluationSet) -> Findings:
+    from rich import progress
+    from rich.console import Console
+
+    from basicsr_snn.report.findings import examine
+
+    columns = (progress.TextColumn('report'), progress.BarColumn(), progress.MofNCompleteColumn(),
+               progress.TimeRemainingColumn())
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task('report', total=len(pictures))
+        return examine(contender, pictures, lambda: bar.advance(task))
