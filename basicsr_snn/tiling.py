@@ -13,7 +13,7 @@ from basicsr_snn.restoring import restore
 TILE_PAD = 72
 """Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""
 
-AUTO_TILE_ABOVE = 1_000_000
+AUTO_TILE_ABOVE = 500_000
 """Pixels above which a picture is restored in tiles when no tile is asked for."""
 
 AUTO_TILE = 512

@@ -1,0 +1,231 @@
+"""Trials of network options and recipes under one protocol: ``python benchmarks/design/trials.py VARIANTS.yml``.
+
+Every trial trains on the first 400 pictures of BSD432 and is scored on pictures of the last 32, folded for inference.
+The batch of a step depends on seed and step alone, so variants of one patch and batch size see the same crops and the
+same noise. A finished trial is not run again; a broken one goes on from its last state. Steps are timed in seconds of
+CPU, which other programs on the machine hardly change.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import basicsr_snn  # noqa: F401 - before spikingjelly and basicsr
+
+# isort: split
+import numpy as np
+import torch
+import yaml
+from basicsr.metrics import calculate_psnr
+from rich.console import Console
+from torch import Tensor, nn
+
+from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.data.noise import add_gaussian_noise
+from basicsr_snn.data.picture_source import FolderSource
+from basicsr_snn.energy import EnergyReport, OperationCounter
+from basicsr_snn.restoring import deployed
+
+SIGMA = 25
+TRAINED_ON, SCORED_ON = slice(0, 400), slice(400, 432)
+RECIPE: dict[str, Any] = {
+    'steps': 1000, 'batch': 8, 'patch': 40, 'lr': 1e-3, 'threshold_lr': 1.0, 'warmup': 50, 'final_lr': 0.0,
+    'betas': [0.9, 0.99], 'weight_decay': 0.0, 'clip': 1.0, 'loss': 'l1', 'ema': 0.0, 'calibrate': 0.0,
+    'score_at': [], 'pictures': 12,
+}
+COLUMNS = ('name', 'options', 'seed', 'steps', 'params', 'acs_per_px', 'macs_per_px', 'events_per_neuron', 'nj_per_px',
+           'cpu_s_per_step', 'psnr_at', 'psnr')
+SAVE_EVERY = 500
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+    'l1': lambda error: error.abs().mean(),
+    'charbonnier': lambda error: (error.square() + 1e-6).sqrt().mean(),
+    'psnr': lambda error: 0.1 * error.square().mean((1, 2, 3)).add(1e-8).log().mean(),
+}
+
+
+class Pictures:
+    """BSD432 in memory as uint8, with crops for training by step and noisy pictures for scoring."""
+
+    def __init__(self, folder: Path) -> None:
+        source = FolderSource(folder)
+        self.train = [source.read(i) for i in range(len(source.names))[TRAINED_ON]]
+        self.val = [source.read(i) for i in range(len(source.names))[SCORED_ON]]
+
+    def batch(self, seed: int, step: int, count: int, patch: int) -> tuple[Tensor, Tensor]:
+        """Noisy and clean crops (N, 3, patch, patch), the same for one seed and step; noise not clipped."""
+        rng = np.random.default_rng((seed, step))
+        crops = []
+        for _ in range(count):
+            picture = self.train[rng.integers(len(self.train))]
+            top, left = (int(rng.integers(side - patch + 1)) for side in picture.shape[:2])
+            crop = np.rot90(picture[top:top + patch, left:left + patch], int(rng.integers(4)))
+            crops.append(crop[:, ::-1] if rng.integers(2) else crop)
+        clean = np.stack(crops).astype(np.float32) / 255
+        noisy = clean + rng.standard_normal(clean.shape, dtype=np.float32) * (SIGMA / 255)
+        return _nchw(noisy), _nchw(clean)
+
+
+def _nchw(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)  # channels last in memory
+
+
+@torch.no_grad()
+def score(net: nn.Module, pictures: list[np.ndarray]) -> float:
+    """Mean 8-bit PSNR of the folded network by the test protocol: the noise of seed 0 on each picture."""
+    folded, total = deployed(net), 0.0
+    for picture in pictures:
+        noisy = add_gaussian_noise(picture.astype(np.float32) / 255, SIGMA)
+        restored = folded(_nchw(noisy[None]))[0].clamp(0, 1).mul(255).round().byte()
+        total += calculate_psnr(restored.permute(1, 2, 0).numpy(), picture, crop_border=0)
+    return total / len(pictures)
+
+
+@torch.no_grad()
+def count(net: nn.Module, pictures: list[np.ndarray]) -> EnergyReport:
+    folded = deployed(net)
+    with OperationCounter(folded) as counter:
+        for picture in pictures:
+            folded(_nchw(add_gaussian_noise(picture.astype(np.float32) / 255, SIGMA)[None]))
+    return counter.report()
+
+
+@torch.no_grad()
+def calibrate(net: nn.Module, noisy: Tensor, share: float) -> None:
+    """Set the threshold of each neuron layer to ``share`` of the standard deviation of what it receives."""
+    def set_threshold(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        layer.log_threshold.copy_((share * inputs[0].std((0, 1, 3, 4))).clamp_min(1e-3).log())
+
+    layers = [module for module in net.modules() if hasattr(module, 'log_threshold')]
+    handles = [layer.register_forward_pre_hook(set_threshold) for layer in layers]
+    net(noisy)
+    for handle in handles:
+        handle.remove()
+
+
+class Trial:
+    """One training: network, optimiser, running mean of the weights, scores so far."""
+
+    def __init__(self, name: str, network: dict[str, Any], recipe: dict[str, Any], seed: int,
+                 pictures: Pictures) -> None:
+        self.name, self.network, self.recipe, self.seed, self.pictures = name, network, recipe, seed, pictures
+        torch.manual_seed(seed)
+        self.net = SpikerIR(**network).to(memory_format=torch.channels_last)
+        if recipe['calibrate']:
+            calibrate(self.net, pictures.batch(seed, 10**9, 8, 64)[0], recipe['calibrate'])
+        self.mean = copy.deepcopy(self.net) if recipe['ema'] else self.net
+        thresholds = [p for n, p in self.net.named_parameters() if 'log_threshold' in n]
+        weights = [p for n, p in self.net.named_parameters() if 'log_threshold' not in n]
+        groups = [{'params': weights, 'factor': 1.0}, {'params': thresholds, 'factor': recipe['threshold_lr'],
+                                                       'weight_decay': 0.0}]
+        self.optimizer = torch.optim.AdamW([g for g in groups if g['params']], lr=recipe['lr'],
+                                           betas=tuple(recipe['betas']), weight_decay=recipe['weight_decay'])
+        self.step, self.seconds, self.scores = 0, 0.0, {}
+
+    def learning_rate(self) -> float:
+        recipe, done = self.recipe, self.step / self.recipe['steps']
+        low = recipe['final_lr']
+        cosine = low + (1 - low) * (1 + math.cos(math.pi * done)) / 2
+        return recipe['lr'] * cosine * min(1.0, (self.step + 1) / max(recipe['warmup'], 1))
+
+    def train_step(self) -> None:
+        recipe = self.recipe
+        noisy, clean = self.pictures.batch(self.seed, self.step, recipe['batch'], recipe['patch'])
+        start = time.process_time()
+        for group in self.optimizer.param_groups:
+            group['lr'] = self.learning_rate() * group['factor']
+        loss = LOSSES[recipe['loss']](self.net(noisy) - clean)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if recipe['clip']:
+            nn.utils.clip_grad_norm_(self.net.parameters(), recipe['clip'])
+        self.optimizer.step()
+        self.step += 1
+        if recipe['ema']:
+            self.follow(min(recipe['ema'], (1 + self.step) / (10 + self.step)))
+        self.seconds += time.process_time() - start
+
+    @torch.no_grad()
+    def follow(self, decay: float) -> None:
+        for kept, new in zip(self.mean.parameters(), self.net.parameters(), strict=True):
+            kept.lerp_(new, 1 - decay)
+
+    def run(self, states: Path) -> dict[str, Any]:
+        file = states / f'{self.name}_{self.seed}_{self.recipe["steps"]}.pth'
+        if file.exists():
+            self.load(torch.load(file, weights_only=False))
+        val = self.pictures.val[:self.recipe['pictures']]
+        score_at = {round(share * self.recipe['steps']) for share in self.recipe['score_at']}
+        while self.step < self.recipe['steps']:
+            self.train_step()
+            if self.step in score_at:
+                self.scores[self.step] = round(float(score(self.mean, val)), 3)
+            if self.step % SAVE_EVERY == 0 or self.step == self.recipe['steps']:
+                torch.save(self.state(), file)
+        report = count(self.mean, val[:2])
+        options = json.dumps({'network': self.network, 'recipe': self.recipe}, sort_keys=True)
+        return {'name': self.name, 'options': options, 'seed': self.seed, 'steps': self.step, 'params': report.params,
+                'acs_per_px': round(report.acs_per_px), 'macs_per_px': round(report.macs_per_px),
+                'events_per_neuron': round(report.firing_rate, 3), 'nj_per_px': round(report.energy_nj_px(), 1),
+                'cpu_s_per_step': round(self.seconds / self.step, 4), 'psnr_at': json.dumps(self.scores),
+                'psnr': round(float(score(self.mean, val)), 3)}
+
+    def state(self) -> dict[str, Any]:
+        return {'net': self.net.state_dict(), 'mean': self.mean.state_dict(), 'optimizer': self.optimizer.state_dict(),
+                'step': self.step, 'seconds': self.seconds, 'scores': self.scores}
+
+    def load(self, state: dict[str, Any]) -> None:
+        for part in ('net', 'mean', 'optimizer'):
+            getattr(self, part).load_state_dict(state[part])
+        self.step, self.seconds, self.scores = state['step'], state['seconds'], state['scores']
+
+
+def finished(table: Path) -> set[tuple[str, int, int]]:
+    if not table.exists():
+        return set()
+    with table.open(newline='') as rows:
+        return {(row['name'], int(row['seed']), int(row['steps'])) for row in csv.DictReader(rows)}
+
+
+def append(table: Path, row: dict[str, Any]) -> None:
+    new = not table.exists()
+    with table.open('a', newline='') as rows:
+        writer = csv.DictWriter(rows, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def main() -> None:
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('variants', type=Path, help='YAML list of trials: name, network, recipe, seed')
+    parser.add_argument('--pictures', type=Path, default=Path('datasets/BSD432'), help='default: %(default)s')
+    parser.add_argument('--table', type=Path, default=here / 'trials.csv', help='default: %(default)s')
+    parser.add_argument('--states', type=Path, default=Path('experiments/design'), help='default: %(default)s')
+    parser.add_argument('--job', default='design_trial', help='a word to find the process by')
+    args = parser.parse_args()
+    args.states.mkdir(parents=True, exist_ok=True)
+    pictures, console = Pictures(args.pictures), Console()
+    while True:  # the list may grow while trials run
+        pending = []
+        for entry in yaml.safe_load(args.variants.read_text()) or []:
+            recipe = {**RECIPE, **entry.get('recipe', {})}
+            if (entry['name'], entry.get('seed', 0), recipe['steps']) not in finished(args.table):
+                pending.append((entry, recipe))
+        if not pending:
+            break
+        entry, recipe = pending[0]
+        row = Trial(entry['name'], entry.get('network', {}), recipe, entry.get('seed', 0), pictures).run(args.states)
+        append(args.table, row)
+        console.print({key: value for key, value in row.items() if key != 'options'})
+
+
+if __name__ == '__main__':
+    main()
