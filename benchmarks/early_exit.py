@@ -29,7 +29,7 @@ from basicsr_snn.weights import load_weights
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # the backend comes first
 
-TOLERANCES = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05)
+TOLERANCES = (0.0, 0.01, 0.015, 0.02, 0.03)
 
 
 @dataclass(frozen=True)
