@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from basicsr.metrics import calculate_ssim
+from basicsr.utils import tensor2img
 
 SSIM_WINDOW = 11
 _BAND_PIXELS = 400_000
@@ -26,6 +27,12 @@ class Score:
     psnr: float
     noisy_ssim: float
     ssim: float
+
+
+def eight_bits(picture: torch.Tensor) -> np.ndarray:
+    """(1, C, H, W) in 0..1 to (H, W, C) uint8, RGB or grey, as BasicSR's metrics get it."""
+    pixels = tensor2img(picture, rgb2bgr=False)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def score(clean: np.ndarray, noisy: np.ndarray, restored: np.ndarray) -> Score:

@@ -39,14 +39,19 @@ class EvaluationSet:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Degraded and clean picture, each (1, C, H, W) in 0..1, and the noise level (1,) where it is known."""
-        for dataset, count in zip(self.datasets, self.counts, strict=True):
+        return ((given, clean, sigma) for _, _, given, clean, sigma in self.named())
+
+    def named(self) -> Iterator[tuple[str, str, Tensor, Tensor, Tensor | None]]:
+        """The same after the name of the dataset and that of the picture, without extension."""
+        for dataset_name, dataset, count in zip(self.names, self.datasets, self.counts, strict=True):
             for index in range(count):
                 item = dataset[index]
                 if 'gt' not in item:
-                    raise UserError(f'{dataset.opt.get("name")} has no clean pictures to compare with; take a dataset '
-                                    'with dataroot_gt.')
+                    raise UserError(f'{dataset_name} has no clean pictures to compare with; take a dataset with '
+                                    'dataroot_gt.')
                 sigma = item.get('sigma')
-                yield item['lq'][None], item['gt'][None], None if sigma is None else sigma.reshape(1)
+                yield (dataset_name, Path(str(item.get('lq_path', index))).stem, item['lq'][None], item['gt'][None],
+                       None if sigma is None else sigma.reshape(1))
 
     def fingerprint(self) -> str:
         """Checksum of all degraded and clean pictures and noise levels, 64 hexadecimal digits."""

@@ -10,8 +10,6 @@ from contextlib import contextmanager, nullcontext
 from itertools import islice
 
 import torch
-from basicsr.metrics import calculate_psnr, calculate_ssim
-from basicsr.utils import tensor2img
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -20,8 +18,8 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
+from basicsr_snn.scoring import eight_bits, psnr, ssim
 
-SSIM_WINDOW = 11
 TIMED_RUNS = 3
 SLOW = 10.0
 """Seconds from which a single run is enough."""
@@ -51,7 +49,7 @@ def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[
         with counter or nullcontext():
             restored = restorer(given, sigma)
         seconds, pixels = seconds + time.perf_counter() - start, pixels + given.shape[-1] * given.shape[-2]
-        _check(restored, clean)
+        check_answer(restored, clean)
         if contender.trained:
             scores.append(_scores(restored, clean))
         on_picture()
@@ -64,26 +62,29 @@ def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[
                peak_mb=peak_megabytes(restorer, given, sigma), details=cost_details(report))
 
 
-def _check(restored: Tensor, clean: Tensor) -> None:
+def check_answer(restored: Tensor, clean: Tensor, who: str = 'it') -> None:
+    """Refuse an answer that cannot be scored; ``who`` is the sentence's subject.
+
+    Raises:
+        UserError: It has another size than the clean picture, or holds NaN or infinity.
+    """
     if restored.shape != clean.shape:
-        raise UserError(f'it answers {"x".join(map(str, restored.shape[1:]))} where the clean picture is '
+        raise UserError(f'{who} answers {"x".join(map(str, restored.shape[1:]))} where the clean picture is '
                         f'{"x".join(map(str, clean.shape[1:]))}; take pictures of its channels and scale.')
     if not torch.isfinite(restored).all():
-        raise UserError('it answers with NaN or infinity; check its weights.')
+        raise UserError(f'{who} answers with NaN or infinity; check its weights.')
 
 
 def _scores(restored: Tensor, clean: Tensor) -> tuple[float, float]:
-    pictures = tensor2img(restored), tensor2img(clean)
-    small = min(clean.shape[-2:]) < SSIM_WINDOW
-    return (float(calculate_psnr(*pictures, crop_border=0)),
-            math.nan if small else float(calculate_ssim(*pictures, crop_border=0)))
+    pictures = eight_bits(restored), eight_bits(clean)
+    return psnr(*pictures), ssim(*pictures)
 
 
 def _means(scores: Sequence[tuple[float, float]]) -> dict[str, float | None]:
     if not scores:
         return {}
-    psnr, ssim = (statistics.fmean(values) for values in zip(*scores, strict=True))
-    return {'psnr': psnr, 'ssim': None if math.isnan(ssim) else ssim}
+    mean_psnr, mean_ssim = (statistics.fmean(values) for values in zip(*scores, strict=True))
+    return {'psnr': mean_psnr, 'ssim': None if math.isnan(mean_ssim) else mean_ssim}
 
 
 def seconds_per_megapixel(restorer: Restorer, given: Tensor, sigma: Tensor | None) -> float:

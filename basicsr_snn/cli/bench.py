@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
 from basicsr_snn.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks; all names: basicsr-snn list')
     parser.add_argument('--bm3d', action='store_true',
                         help='add BM3D, the classical reference (pip install bm3d: for non-commercial use only)')
-    _add_picture_arguments(parser)
+    add_picture_arguments(parser, 'the first option file', ', scores averaged over all their pictures')
+    parser.add_argument('--in_ch', type=int, choices=(1, 3), default=3, help='with -i: grey or RGB (default: RGB)')
     parser.add_argument('--md', type=Path, metavar='F', help='write the table as Markdown')
     parser.add_argument('--csv', type=Path, metavar='F', help='write the table as CSV')
     parser.add_argument('--json', type=Path, metavar='F', help='write everything, layers and baselines too, as JSON')
@@ -42,18 +44,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                         help='folder of rows from earlier runs, used again while options, weights, pictures and '
                              'package stay the same (default: %(default)s)')
     parser.add_argument('--no-cache', action='store_true', help='measure all anew, and keep nothing')
-
-
-def _add_picture_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--sets', nargs='+', default=[], metavar='NAME',
-                        help='datasets of the first option file to run on, scores averaged over all their pictures '
-                             '(default: its first test or validation dataset)')
-    parser.add_argument('-i', '--input', type=Path, metavar='DIR',
-                        help='run on this folder of clean pictures instead, with --noise')
-    parser.add_argument('--noise', type=float, metavar='SIGMA',
-                        help='with -i: standard deviation of the seeded noise, 0..255 scale')
-    parser.add_argument('--in_ch', type=int, choices=(1, 3), default=3, help='with -i: grey or RGB (default: RGB)')
-    parser.add_argument('--pictures', type=int, metavar='N', help='only the first N pictures of each dataset')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,18 +82,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_arguments(args: argparse.Namespace) -> None:
     if not (args.opt or args.name or args.bm3d):
         raise UserError('no network was given; add -opt X.yml, or -n NAME (all names: basicsr-snn list).')
-    if args.input is None and not args.opt:
-        raise UserError('no pictures were given; add -i FOLDER --noise 25, or an option file with a test dataset.')
-    if (args.input is None) != (args.noise is None):
-        raise UserError('-i and --noise go together; write -i FOLDER --noise 25, or leave both out to run on the '
-                        'dataset of the first option file.')
-    if args.noise is not None and not 0 <= args.noise <= 255:
-        raise UserError(f'--noise {args.noise:g} is no noise level; write a number from 0 to 255, for example 25.')
-    if args.input is not None and args.sets:
-        raise UserError('--sets names datasets of the option file, but -i takes a folder instead; leave one of them '
-                        'out.')
-    if args.pictures is not None and args.pictures < 1:
-        raise UserError(f'--pictures {args.pictures} leaves none; write 1 or more, or leave it out for all.')
+    check_picture_arguments(args, 'the first option file')
     if args.plot is not None and args.plot.suffix.lower() not in PLOT_FORMATS:
         raise UserError(f'--plot {args.plot} has no known format; end it on {", ".join(PLOT_FORMATS)}.')
     if args.plot is not None and importlib.util.find_spec('matplotlib') is None:

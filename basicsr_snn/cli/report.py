@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
 from basicsr_snn.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,13 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                         help='weight file of network_g (default: path: pretrain_network_g of the option file)')
     parser.add_argument('-o', '--output', required=True, type=Path, metavar='DIR',
                         help='folder for the page, NAME.html')
-    parser.add_argument('--sets', nargs='+', default=[], metavar='NAME',
-                        help='datasets of the option file to run on (default: its first test or validation dataset)')
-    parser.add_argument('-i', '--input', type=Path, metavar='FOLDER',
-                        help='run on this folder of clean pictures instead, with --noise')
-    parser.add_argument('--noise', type=float, metavar='SIGMA',
-                        help='with -i: standard deviation of the seeded noise, 0..255 scale')
-    parser.add_argument('--pictures', type=int, metavar='N', help='only the first N pictures of each dataset')
+    add_picture_arguments(parser, 'the option file')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,18 +75,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
     if args.weights and (args.name or not args.opt):
         raise UserError(f'--weights {args.weights} belongs to the network_g of an option file; write -opt X.yml '
                         '--weights W, without -n.')
-    if args.input is None and not args.opt:
-        raise UserError('no pictures were given; add -i FOLDER --noise 25, or an option file with a test dataset.')
-    if (args.input is None) != (args.noise is None):
-        raise UserError('-i and --noise go together; write -i FOLDER --noise 25, or leave both out to run on the '
-                        'dataset of the option file.')
-    if args.noise is not None and not 0 <= args.noise <= 255:
-        raise UserError(f'--noise {args.noise:g} is no noise level; write a number from 0 to 255, for example 25.')
-    if args.input is not None and args.sets:
-        raise UserError('--sets names datasets of the option file, but -i takes a folder instead; leave one of them '
-                        'out.')
-    if args.pictures is not None and args.pictures < 1:
-        raise UserError(f'--pictures {args.pictures} leaves none; write 1 or more, or leave it out for all.')
+    check_picture_arguments(args, 'the option file')
     for package in ('matplotlib', 'jinja2'):
         if importlib.util.find_spec(package) is None:
             raise UserError(f'a report needs the package {package}, which is not installed; type: pip install '

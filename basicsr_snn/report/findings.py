@@ -2,23 +2,21 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from basicsr.utils import tensor2img
-from torch import Tensor
 
 from basicsr_snn import zoo
 from basicsr_snn.activity import ActivityWatch, LayerActivity
 from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.bench.evaluation_set import EvaluationSet
+from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
-from basicsr_snn.errors import UserError
-from basicsr_snn.scoring import Score, score
+from basicsr_snn.scoring import Score, eight_bits, score
 
 EXAMPLES = 3
 CROP = 192
@@ -101,10 +99,11 @@ def examine(contender: NetworkContender, pictures: EvaluationSet,
     counter, watch = OperationCounter(restorer.net), ActivityWatch(restorer.net)
     scores, examples = [], []
     shown = set(np.linspace(0, len(pictures) - 1, min(EXAMPLES, len(pictures))).round().astype(int))
-    for index, (dataset, name, given, clean, sigma) in enumerate(_named(pictures)):
+    for index, (dataset, name, given, clean, sigma) in enumerate(pictures.named()):
         with counter, watch:
             restored = restorer(given, sigma)
-        eight = _eight_bits(given), _eight_bits(_checked(restored, clean)), _eight_bits(clean)
+        check_answer(restored, clean, 'the network')
+        eight = eight_bits(given), eight_bits(restored), eight_bits(clean)
         noisy, answer, target = eight
         scores.append(PictureScore(dataset, name, None if sigma is None else float(sigma),
                                    score(target, noisy, answer)))
@@ -113,34 +112,6 @@ def examine(contender: NetworkContender, pictures: EvaluationSet,
         on_picture()
     return Findings(contender.name, contender.network, Path(contender.weights).name, zoo.sha256_of(contender.weights),
                     pictures.describe(), tuple(scores), counter.report(), watch.layers(), tuple(examples))
-
-
-def _named(pictures: EvaluationSet) -> Iterator[tuple[str, str, Tensor, Tensor, Tensor | None]]:
-    """Dataset, picture name, degraded and clean picture (1, C, H, W), noise level (1,) of each picture."""
-    for dataset_name, dataset, count in zip(pictures.names, pictures.datasets, pictures.counts, strict=True):
-        for index in range(count):
-            item = dataset[index]
-            if 'gt' not in item:
-                raise UserError(f'{dataset_name} has no clean pictures to compare with; take a dataset with '
-                                'dataroot_gt.')
-            sigma = item.get('sigma')
-            yield (dataset_name, Path(item['lq_path']).stem, item['lq'][None], item['gt'][None],
-                   None if sigma is None else sigma.reshape(1))
-
-
-def _checked(restored: Tensor, clean: Tensor) -> Tensor:
-    if restored.shape != clean.shape:
-        raise UserError(f'the network answers {"x".join(map(str, restored.shape[1:]))} where the clean picture is '
-                        f'{"x".join(map(str, clean.shape[1:]))}; take pictures of its channels and scale.')
-    if not torch.isfinite(restored).all():
-        raise UserError('the network answers with NaN or infinity; check its weights.')
-    return restored
-
-
-def _eight_bits(picture: Tensor) -> np.ndarray:
-    """(1, C, H, W) in 0..1 to (H, W, C) uint8, as BasicSR's metrics get it."""
-    pixels = tensor2img(picture, rgb2bgr=False)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def _centre(pixels: np.ndarray) -> np.ndarray:
