@@ -39,7 +39,7 @@ PARSED_KEYS = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_pa
 PATH_KEYS = (*OWN_FOLDERS, 'pretrain_network_g', 'param_key_g', 'strict_load_g', 'resume_state',
              'ignore_resume_networks')
 TRAIN_KEYS = ('ema_decay', 'grad_clip', 'optim_g', 'scheduler', 'total_iter', 'warmup_iter', 'pixel_opt',
-              'perceptual_opt', 'fft_opt', 'micro_batches', 'amp')
+              'perceptual_opt', 'fft_opt', 'rate_opt', 'micro_batches', 'amp')
 VAL_KEYS = ('val_freq', 'save_img', 'suffix', 'pbar', 'metrics', 'tile', 'tile_pad', 'energy')
 LOGGER_KEYS = ('print_freq', 'save_checkpoint_freq', 'use_tb_logger', 'wandb')
 DISTILL_KEYS = ('teacher', 'hints', 'output', 'schedule')
@@ -224,7 +224,7 @@ def _check_training(check: OptionCheck, train: Any) -> None:
         check.number(train, 'train', key, lowest)
     if train.get('pixel_opt') is None and train.get('perceptual_opt') is None:
         check.mistakes.append('train has no image loss; add `pixel_opt: {type: L1Loss}`.')
-    for key in ('pixel_opt', 'perceptual_opt', 'fft_opt'):
+    for key in ('pixel_opt', 'perceptual_opt', 'fft_opt', 'rate_opt'):
         if train.get(key) is not None:
             check.built_by(train[key], f'train: {key}', registered(LOSS_REGISTRY))
     optimizers = {name: kind for name, kind in vars(torch.optim).items() if inspect.isclass(kind)}

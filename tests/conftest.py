@@ -21,3 +21,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'standard sets not found: set {DATA_VARIABLE} to a folder that holds CBSD68, BSD432, weights, ...')
     return folder
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    """A working folder with four small photographs-like pictures and a teacher."""
+    import cv2
+    import numpy as np
+    import torch
+    from basicsr.archs import build_network
+    from trainings import TEACHER
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'pictures').mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        smooth = cv2.resize(rng.random((6, 7, 3), dtype=np.float32), (40, 36), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(f'pictures/{index}.png', (smooth.clip(0, 1) * 255).round().astype(np.uint8))
+    torch.manual_seed(1)
+    torch.save(build_network(dict(TEACHER)).state_dict(), 'teacher.pth')
+    return tmp_path

@@ -122,8 +122,8 @@ def test_twin_is_counted_as_the_real_twin(steps):
 
 def test_twin_macs_equal_the_closed_form():
     report = counted(SpikerIR(size='tiny', neuron={'type': 'relu'}).eval(), torch.rand(1, 3, 16, 24))
-    fine, coarse = 8, 16
-    blocks = 2 * (2 * 9 * fine * fine) + 3 * (2 * 9 * coarse * coarse) / 4
+    fine, coarse = 12, 16
+    blocks = 4 * (2 * 9 * fine * fine) + 1 * (2 * 9 * coarse * coarse) / 4
     levels = 9 * fine * coarse / 4 + coarse * 4 * fine / 4
     assert report.macs_per_px == 9 * 3 * fine + blocks + levels + 9 * fine * 3
 

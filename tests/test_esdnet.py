@@ -28,7 +28,7 @@ from basicsr_snn.options import read_options
 from basicsr_snn.restoring import deployed
 from basicsr_snn.spiking.attention import MultiDimensionalAttention
 from basicsr_snn.spiking.blocks import SpikingConv
-from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_neuron
+from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHORT = {'dim': 16, 'encoder_blocks': (1, 1, 1), 'decoder_blocks': (1, 1, 1)}
@@ -220,7 +220,7 @@ def test_one_spiking_convolution_of_three_in_each_block_reads_floats():
 def test_neurons_stand_where_they_were_published():
     with torch.device('meta'):
         net = ESDNet(encoder_blocks=(4, 4, 8), decoder_blocks=(2, 2, 2))
-    neurons = [m for name, m in net.named_modules() if is_neuron(m) and not isinstance(m, nn.ReLU)]
+    neurons = [m for name, m in net.named_modules() if is_spiking(m)]
     assert len(neurons) == 49
     for node in neurons:
         assert (node.tau, node.v_threshold, node.v_reset, node.decay_input) == (2.0, 0.15, 0.0, False)
@@ -291,7 +291,7 @@ def test_a_picture_alone_is_the_picture_in_a_batch():
             assert (net(pictures[index:index + 1]) - together[index]).abs().max() < 1e-10
 
 
-@pytest.mark.parametrize('neuron', [name for name in NEURONS if name != 'relu'])
+@pytest.mark.parametrize('neuron', [name for name in NEURONS if is_spiking(build_neuron({'type': name}, 1))])
 def test_state_starts_from_rest_at_every_forward(neuron):
     net = trained_like(neuron={'type': neuron})
     with torch.no_grad():

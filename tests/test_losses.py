@@ -10,6 +10,7 @@ from basicsr.losses import build_loss
 from basicsr_snn.errors import UserError
 from basicsr_snn.losses.fft_loss import FFTLoss
 from basicsr_snn.losses.hint_loss import CRITERIA, FeatureHintLoss
+from basicsr_snn.losses.rate_loss import MEMORY, SpikeRateLoss
 
 
 @pytest.fixture
@@ -67,3 +68,26 @@ def test_unknown_criterion_gets_one_sentence():
         FeatureHintLoss('msee')
     with pytest.raises(ValueError, match='mean or sum'):
         FFTLoss(reduction='none')
+
+
+def test_rate_loss_is_the_excess_of_accumulations_over_the_budget():
+    spikes = [torch.tensor([[2.0, -1.0], [0.0, 3.0]]), torch.tensor([1.0, -4.0])]
+    loss = SpikeRateLoss(target=20, loss_weight=0.5)
+    accumulations = (6 * 9 + 5 * 4) / 2  # events times fan-out, of two pixels
+    assert loss(spikes, [9.0, 4.0], pixels=2).item() == pytest.approx(0.5 * (accumulations / 20 - 1))
+    assert SpikeRateLoss(target=40)(spikes, [9.0, 4.0], pixels=2).item() == 0
+
+
+def test_rate_loss_judges_the_running_mean_and_pulls_at_the_batch():
+    loss = SpikeRateLoss(target=10, loss_weight=1.0)
+    loss([torch.full((4,), 10.0)], [1.0], pixels=1)
+    quiet = torch.tensor([1.0, -2.0], requires_grad=True)
+    value = loss([quiet], [2.0], pixels=1)
+    assert value.item() == pytest.approx((MEMORY * 40 + (1 - MEMORY) * 6) / 10 - 1)
+    value.backward()
+    assert quiet.grad.tolist() == pytest.approx([0.2, -0.2])
+
+
+def test_rate_loss_needs_a_budget():
+    with pytest.raises(UserError, match='write accumulations a pixel'):
+        SpikeRateLoss(target=0)

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
-from basicsr.models import build_model
+from trainings import TEACHER, batch, built, checkpoint, distilling, log_of, train, training, write
 
 import basicsr_snn.test
 import basicsr_snn.train
@@ -21,81 +21,6 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel, ema_decay_at
 from basicsr_snn.restoring import restore
-
-TEACHER = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}
-
-
-@pytest.fixture
-def work(tmp_path, monkeypatch) -> Path:
-    """A working folder with four small photographs-like pictures and a teacher."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'pictures').mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(4):
-        smooth = cv2.resize(rng.random((6, 7, 3), dtype=np.float32), (40, 36), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(f'pictures/{index}.png', (smooth.clip(0, 1) * 255).round().astype(np.uint8))
-    torch.manual_seed(1)
-    torch.save(build_network(dict(TEACHER)).state_dict(), 'teacher.pth')
-    return tmp_path
-
-
-def training(name: str = 'tiny', **changes) -> dict:
-    """Options of a training of a few iterations; ``changes`` replace top-level blocks."""
-    dataset = {'name': 'P', 'type': 'GaussianDenoisingDataset', 'dataroot_gt': 'pictures', 'sigma': 25}
-    options = {
-        'name': name, 'model_type': 'SNNModel', 'num_gpu': 0, 'manual_seed': 0,
-        'datasets': {'train': {**dataset, 'gt_size': 16, 'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0,
-                               'dataset_enlarge_ratio': 10},
-                     'val': {**dataset, 'name': 'V'}},
-        'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'norm': 'bn'},
-        'path': {'pretrain_network_g': None, 'resume_state': None},
-        'train': {'ema_decay': 0.5, 'grad_clip': 1.0, 'optim_g': {'type': 'AdamW', 'lr': 0.01, 'weight_decay': 0.1},
-                  'scheduler': {'type': 'CosineAnnealingRestartLR', 'periods': [8], 'restart_weights': [1],
-                                'eta_min': 0.0},
-                  'total_iter': 4, 'warmup_iter': 2, 'pixel_opt': {'type': 'L1Loss'},
-                  'fft_opt': {'type': 'FFTLoss', 'loss_weight': 0.1}},
-        'val': {'val_freq': 4, 'save_img': False, 'suffix': None,
-                'metrics': {'psnr': {'type': 'calculate_psnr', 'crop_border': 0}}},
-        'logger': {'print_freq': 2, 'save_checkpoint_freq': 2, 'use_tb_logger': True},
-    }
-    return {**options, **changes}
-
-
-def distilling(name: str = 'distilled', **changes) -> dict:
-    """The same with a teacher, a hint and the teacher's output."""
-    distill = {'teacher': {'network': dict(TEACHER), 'path': 'teacher.pth'},
-               'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 0.1}],
-               'output': {'type': 'L1Loss', 'loss_weight': 0.5}}
-    return training(name, model_type='ANNSNNDistillModel', distill=distill, **changes)
-
-
-def write(options: dict, file: str = 'options.yml') -> str:
-    Path(file).write_text(yaml.safe_dump(options, sort_keys=False))
-    return file
-
-
-def train(options: dict, *arguments: str) -> None:
-    basicsr_snn.train.main(['-opt', write(options), *arguments])
-
-
-def log_of(name: str) -> str:
-    return '\n'.join(file.read_text() for file in sorted(Path('experiments', name).glob('*.log')))
-
-
-def checkpoint(name: str, file: str) -> dict:
-    return torch.load(Path('experiments', name, 'models', file), weights_only=True)
-
-
-def built(options: dict) -> SNNModel:
-    """The model, without the pipeline around it."""
-    options = copy.deepcopy(options)
-    return build_model({**options, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1})
-
-
-def batch(size: int = 16) -> dict:
-    torch.manual_seed(7)
-    gt = torch.rand(2, 3, size, size)
-    return {'lq': gt + 0.1 * torch.randn_like(gt), 'gt': gt, 'sigma': torch.full((2,), 25.0)}
 
 
 @pytest.mark.parametrize('options', [training, distilling])

@@ -12,8 +12,9 @@ from spikingjelly.activation_based import neuron as sj
 from spikingjelly.activation_based import surrogate
 from spikingjelly.activation_based.layer import SpikeCountToBinary
 
+from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.neurons import NEURONS, build_neuron, count_limit, reset_to_rest
+from basicsr_snn.spiking.neurons import NEURONS, build_neuron, count_limit, is_neuron, is_spiking, reset_to_rest
 from basicsr_snn.spiking.signed_ilif import SignedCounts, SignedILIF, signed_counts_step_by_step
 
 
@@ -187,3 +188,23 @@ def test_unknown_names_and_options_get_one_sentence():
         build_neuron({'type': 'IFNode', 'surrogate': 'arctan'}, 3)
     with pytest.raises(UserError, match='D >= 1'):
         build_neuron({'type': 'SignedILIF', 'D': 0}, 3)
+
+
+def test_what_stands_for_a_neuron_in_an_ann_does_not_spike():
+    for name in NEURONS:
+        layer = build_neuron({'type': name}, 2)
+        assert is_neuron(layer)
+        assert is_spiking(layer) == (name not in ('relu', 'linear'))
+    x = torch.randn(1, 1, 2, 3, 3)
+    assert torch.equal(build_neuron({'type': 'linear'}, 2)(x), x)
+
+
+def test_the_linear_twin_is_the_student_with_counts_too_fine_to_round():
+    """A signed count before it is rounded is linear, an unsigned one a rectifier."""
+    student = SpikerIR(size='tiny', neuron={'type': 'SignedILIF', 'D': 10 ** 6, 'threshold': 1e-4},
+                       hidden={'lowest': 0}).double()
+    twin = SpikerIR(size='tiny', neuron={'type': 'linear'}, hidden={'type': 'relu'}).double()
+    twin.load_state_dict({k: v for k, v in student.state_dict().items() if 'log_threshold' not in k})
+    x = torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    with torch.no_grad():
+        assert torch.allclose(student(x), twin(x), atol=1e-4)

@@ -14,9 +14,9 @@ from torch import nn
 
 from basicsr_snn.archs.spikerir_arch import SIZES, SpikerIR, pad_to_multiple
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.neurons import NEURONS
+from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 
-SPIKING = [name for name in NEURONS if name != 'relu']
+SPIKING = [name for name in NEURONS if is_spiking(build_neuron({'type': name}, 1))]
 LIMITS = {'tiny': 20_000, 'small': 87_038, 'base': 1_000_000}
 
 
@@ -177,7 +177,7 @@ def test_the_stem_runs_once_for_all_time_steps():
     calls = []
     net.stem.register_forward_hook(lambda *a: calls.append(a[2].shape))
     net(photograph(16, 16, batch=2))
-    assert [tuple(shape) for shape in calls] == [(2, 8, 16, 16)]
+    assert [tuple(shape) for shape in calls] == [(2, 12, 16, 16)]
 
 
 def test_relu_twin_does_not_depend_on_time_steps():

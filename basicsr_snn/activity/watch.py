@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from basicsr_snn.activity.layer import LayerActivity
 from basicsr_snn.activity.potentials import potentials_before_spike
-from basicsr_snn.spiking.neurons import count_limit, is_neuron
+from basicsr_snn.spiking.neurons import count_limit, is_spiking
 
 SAMPLED = 4096
 """Neurons of a layer whose potentials and counts are looked at in each call, times the time steps of the call."""
@@ -42,7 +42,7 @@ class ActivityWatch:
 
     def __init__(self, net: nn.Module) -> None:
         self._neurons = {name: module for name, module in net.named_modules()
-                         if is_neuron(module) and not isinstance(module, nn.ReLU)}
+                         if is_spiking(module)}
         self._tallies: dict[str, _Tally] = {}
         self._handles: list[Any] = []
 

@@ -13,8 +13,8 @@ from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsampl
 from basicsr_snn.spiking.neurons import carried_state, reset_to_rest
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
-    'tiny': {'channels': (8, 16), 'blocks': (1, 3)},
-    'small': {'channels': (16, 32), 'blocks': (2, 3)},
+    'tiny': {'channels': (12, 16), 'blocks': (2, 1)},
+    'small': {'channels': (12, 24, 40), 'blocks': (3, 1, 1)},
     'base': {'channels': (24, 48, 96), 'blocks': (3, 3, 3)},
 }
 """Presets: channels of each level, finest first, and blocks of each level (the last level is the middle)."""

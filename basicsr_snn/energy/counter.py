@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from basicsr_snn.energy.operators import RULES, Executed, is_free, is_light
 from basicsr_snn.energy.report import EnergyReport
 from basicsr_snn.energy.tally import LayerTally, NeuronTally, UncountedTally
-from basicsr_snn.spiking.neurons import count_limit, is_neuron
+from basicsr_snn.spiking.neurons import count_limit, is_spiking
 
 NETWORK = '(network)'
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
@@ -54,7 +54,7 @@ class OperationCounter:
             before, after = self._begin_module(name or NETWORK), self._end_module
             if module is self._net:
                 before, after = self._begin_network, self._end_network
-            elif is_neuron(module) and not isinstance(module, nn.ReLU):
+            elif is_spiking(module):
                 before, after = self._begin_neuron, self._end_neuron(name)
             self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             self._handles.append(module.register_forward_hook(after, always_call=True))

@@ -18,6 +18,7 @@ from basicsr_snn.activity.tensorboard import ValidationRecord
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import deployed, restore
+from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.tiling import TILE_PAD, tiled_forward
 from basicsr_snn.weights import MissingEntryError, load_weights
 
@@ -30,10 +31,11 @@ class SNNModel(SRModel):
     """Trains, validates and tests any restorer, spiking or not; reports what it costs beside how well it does.
 
     On top of BasicSR's ``SRModel``: moving average with buffers and a warm-up, weight decay on weights only,
-    ``train.grad_clip``, ``train.fft_opt``, noise level for networks that take one, validation of the folded network
-    that ships, ``val.tile`` and ``val.tile_pad`` for large pictures, firing rate, operations and energy in every
-    validation (``val.energy`` pictures are counted, 0 for none). Where TensorBoard is on, what the neurons do on these
-    pictures goes there, with a few of the pictures: :class:`basicsr_snn.activity.tensorboard.ValidationRecord`.
+    ``train.grad_clip``, ``train.fft_opt``, ``train.rate_opt`` (a budget of accumulations), noise level for networks
+    that take one, validation of the folded network that ships, ``val.tile`` and ``val.tile_pad`` for large pictures,
+    firing rate, operations and energy in every validation (``val.energy`` pictures are counted, 0 for none). Where
+    TensorBoard is on, what the neurons do on these pictures goes there, with a few of the pictures:
+    :class:`basicsr_snn.activity.tensorboard.ValidationRecord`.
 
     ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
     step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
@@ -52,6 +54,7 @@ class SNNModel(SRModel):
           warmup_iter: 200
           pixel_opt: {type: L1Loss}
           fft_opt: {type: FFTLoss, loss_weight: 0.1}
+          rate_opt: {type: SpikeRateLoss, target: 20000}
         val:
           val_freq: 2000
           save_img: false
@@ -70,6 +73,7 @@ class SNNModel(SRModel):
     def init_training_settings(self) -> None:
         train_opt = self.opt['train']
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
+        self.cri_rate = build_loss(train_opt['rate_opt']).to(self.device) if train_opt.get('rate_opt') else None
         self.grad_clip = train_opt.get('grad_clip')
         self.amp = bool(train_opt.get('amp'))
         self.micro_batches = train_opt.get('micro_batches', 1)
@@ -112,7 +116,8 @@ class SNNModel(SRModel):
 
     def compute_losses(self, current_iter: int) -> OrderedDict[str, Tensor]:
         """Run the student on the batch (``self.output``) and return its weighted loss terms by log key."""
-        self.output = restore(self.net_g, self.lq, self.sigma)
+        with SpikeTaps(self.get_bare_model(self.net_g)) if self.cri_rate else nullcontext() as taps:
+            self.output = restore(self.net_g, self.lq, self.sigma)
         terms: OrderedDict[str, Tensor] = OrderedDict()
         if self.cri_pix:
             terms['l_pix'] = self.cri_pix(self.output, self.gt)
@@ -122,6 +127,9 @@ class SNNModel(SRModel):
             terms.update({key: term for key, term in named.items() if term is not None})
         if self.cri_fft:
             terms['l_fft'] = self.cri_fft(self.output, self.gt)
+        if self.cri_rate:
+            pixels = self.lq.shape[0] * self.lq.shape[2] * self.lq.shape[3]
+            terms['l_rate'] = self.cri_rate(taps.spikes, taps.fan_outs, pixels)
         return terms
 
     def optimize_parameters(self, current_iter: int) -> None:

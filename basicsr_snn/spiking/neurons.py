@@ -1,4 +1,4 @@
-"""Neurons by YAML: SpikingJelly's, ours, and ``relu`` for the ANN twin."""
+"""Neurons by YAML: SpikingJelly's, ours, and ``relu`` and ``linear`` for ANN twins."""
 from __future__ import annotations
 
 import inspect
@@ -57,13 +57,21 @@ def _integer(channels: int, D: int = 4, v_threshold: float = 0.1, **options: Any
     return node
 
 
+class LinearNode(nn.Identity):
+    """Passes the membrane potential on as it is: what a signed neuron counts, before it counts."""
+
+
 def _relu(channels: int) -> nn.Module:
     return nn.ReLU()
 
 
+def _linear(channels: int) -> nn.Module:
+    return LinearNode()
+
+
 _FIXED = {'self', 'surrogate_function', 'step_mode', 'store_v_seq', 'args', 'kwargs'}
 _integer.options = {'D', *inspect.signature(neuron.ILIFNode.__init__).parameters} - _FIXED
-_relu.options = set()
+_relu.options = _linear.options = set()
 
 NEURONS: dict[str, Callable[..., nn.Module]] = {
     'SignedILIF': SignedILIF,
@@ -72,6 +80,7 @@ NEURONS: dict[str, Callable[..., nn.Module]] = {
     'IFNode': _fusable(IFNode, v_threshold=0.15),
     'ParametricLIFNode': _binary(neuron.ParametricLIFNode, decay_input=False, v_threshold=0.15),
     'relu': _relu,
+    'linear': _linear,
 }
 """Builders of neurons by name.
 
@@ -80,7 +89,13 @@ threshold of 0.15 and ``decay_input: false`` are ESDNet's setting (arXiv 2405.06
 2407.20708); its threshold of 0.1 suits streams without normalisation, and one spike is worth the threshold to the next
 convolution, as in :class:`SignedILIF` (our choice). ``compile: true`` runs the sequence of ``SignedILIF``, ``LIFNode``
 and ``IFNode`` in one fused loop (:mod:`basicsr_snn.spiking.sequences`).
+
+``relu`` and ``linear`` do not spike. ``{type: relu}`` everywhere makes the ANN twin of a student; of one with ``hidden:
+{lowest: 0}`` the closer twin is ``neuron: {type: linear}, hidden: {type: relu}``: each count before it is rounded.
 """
+
+FLOAT_LAYERS = nn.ReLU | LinearNode
+"""What stands in the place of a neuron in an ANN."""
 
 
 def _allowed_options(name: str) -> set[str]:
@@ -117,7 +132,7 @@ def build_neuron(spec: Mapping[str, Any], channels: int) -> nn.Module:
 
 def count_limit(layer: nn.Module) -> int:
     """Largest spike count D of one step of a neuron layer: 1 for binary neurons, 0 for one that does not spike."""
-    if isinstance(layer, nn.ReLU):
+    if isinstance(layer, FLOAT_LAYERS):
         return 0
     if isinstance(layer, neuron.ILIFNode):
         return layer.surrogate_function.max_spike_count
@@ -125,8 +140,13 @@ def count_limit(layer: nn.Module) -> int:
 
 
 def is_neuron(layer: nn.Module) -> bool:
-    """Whether a module is a neuron layer of :data:`NEURONS` (``relu`` included)."""
-    return isinstance(layer, SignedILIF | neuron.BaseNode | nn.ReLU)
+    """Whether a module is a neuron layer of :data:`NEURONS` (``relu`` and ``linear`` included)."""
+    return isinstance(layer, SignedILIF | neuron.BaseNode | FLOAT_LAYERS)
+
+
+def is_spiking(layer: nn.Module) -> bool:
+    """Whether a module is a neuron layer that emits spikes."""
+    return is_neuron(layer) and not isinstance(layer, FLOAT_LAYERS)
 
 
 def reset_to_rest(net: nn.Module) -> None:

@@ -11,6 +11,8 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.compiling import compile_wanted
 from basicsr_snn.spiking.sequences import as_rows, as_sequence, signed_counts, signed_counts_gradient
 
+RANGE_MARGIN = 1e-6
+
 
 def signed_counts_step_by_step(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: float,
                                v: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -64,13 +66,21 @@ class SignedCounts(torch.autograd.Function):
             return as_sequence(of_x, x), summands.sum(0).neg_().div_(threshold), None, None, None, None
         lowest, highest, decay = ctx.dynamics
         potentials = _potentials(x, threshold, lowest, highest, decay)
-        inside = (potentials >= lowest) & (potentials <= highest)
-        gradient = torch.where(inside, grad, 0.0)
+        gradient = _where_inside(grad, potentials, lowest, highest)
         for t in range(x.shape[0] - 2, -1, -1):
-            gradient[t].add_(gradient[t + 1].masked_fill(inside[t], 0.0), alpha=decay)
-        gradient.div_(threshold.view(-1, 1, 1))
+            outside = gradient[t + 1] - _where_inside(gradient[t + 1], potentials[t], lowest, highest)
+            gradient[t].add_(outside, alpha=decay)
+        gradient.mul_(threshold.reciprocal().view(-1, 1, 1))
         of_threshold = (gradient * x).sum((0, 1, 3, 4)).neg_().div_(threshold)
         return gradient, of_threshold, None, None, None, None
+
+
+def _where_inside(grad: Tensor, potentials: Tensor, lowest: int, highest: int) -> Tensor:
+    """``grad`` where the potential is in the range of the counts, its ends included, else 0: in one pass.
+
+    hardtanh's own backward leaves the ends out, hence the margin of one unit in the last place of a count of 8.
+    """
+    return torch.ops.aten.hardtanh_backward(grad, potentials, lowest - RANGE_MARGIN, highest + RANGE_MARGIN)
 
 
 def _potentials(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: float) -> Tensor:

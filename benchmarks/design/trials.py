@@ -12,6 +12,7 @@ import copy
 import csv
 import json
 import math
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ RECIPE: dict[str, Any] = {
     'score_at': [], 'pictures': 12,
 }
 COLUMNS = ('name', 'options', 'seed', 'steps', 'params', 'acs_per_px', 'macs_per_px', 'events_per_neuron', 'nj_per_px',
-           'cpu_s_per_step', 'psnr_at', 'psnr')
+           'cpu_s_per_step', 'psnr_at', 'psnr', 'commit')
 SAVE_EVERY = 500
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     'l1': lambda error: error.abs().mean(),
@@ -174,7 +175,7 @@ class Trial:
                 'acs_per_px': round(report.acs_per_px), 'macs_per_px': round(report.macs_per_px),
                 'events_per_neuron': round(report.firing_rate, 3), 'nj_per_px': round(report.energy_nj_px(), 1),
                 'cpu_s_per_step': round(self.seconds / self.step, 4), 'psnr_at': json.dumps(self.scores),
-                'psnr': round(float(score(self.mean, val)), 3)}
+                'psnr': round(float(score(self.mean, val)), 3), 'commit': current_commit()}
 
     def state(self) -> dict[str, Any]:
         return {'net': self.net.state_dict(), 'mean': self.mean.state_dict(), 'optimizer': self.optimizer.state_dict(),
@@ -184,6 +185,12 @@ class Trial:
         for part in ('net', 'mean', 'optimizer'):
             getattr(self, part).load_state_dict(state[part])
         self.step, self.seconds, self.scores = state['step'], state['seconds'], state['scores']
+
+
+def current_commit() -> str:
+    """Short hash of the commit that the trial ran on, with ``+`` where files were changed since; empty outside git."""
+    command = ['git', 'describe', '--always', '--dirty=+']
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def finished(table: Path) -> set[tuple[str, int, int]]:
@@ -196,7 +203,7 @@ def finished(table: Path) -> set[tuple[str, int, int]]:
 def append(table: Path, row: dict[str, Any]) -> None:
     new = not table.exists()
     with table.open('a', newline='') as rows:
-        writer = csv.DictWriter(rows, COLUMNS)
+        writer = csv.DictWriter(rows, COLUMNS, lineterminator='\n')
         if new:
             writer.writeheader()
         writer.writerow(row)

@@ -1,0 +1,56 @@
+"""An energy budget for training: a penalty on synaptic operations above a target."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from basicsr.utils.registry import LOSS_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from basicsr_snn.errors import UserError
+
+MEMORY = 0.95
+"""Share of the running mean of accumulations that a batch leaves as it is."""
+
+
+@LOSS_REGISTRY.register()
+class SpikeRateLoss(nn.Module):
+    """Hinge on accumulations a pixel: ``loss_weight * max(0, ACs / target - 1)``.
+
+    A penalty on spiking activity beside the task's loss follows "On Reducing Activity with Distillation and
+    Regularization"; a budget in accumulations (events times fan-out, what energy is counted from) instead of a rate,
+    and the hinge, are our choice. The hinge has one slope: training settles at the target as soon as the weight is
+    larger than what an accumulation is worth to the picture, whatever its exact value, and below it costs nothing.
+    One batch has more to tell than another, so that a running mean over batches says whether the budget is kept; the
+    gradient is that of the batch.
+
+    Args:
+        target: Accumulations a pixel of the padded picture and of all time steps, > 0.
+        loss_weight: Penalty at twice the target.
+
+    Shape:
+        Events of each layer (T*N, C, H, W), their fan-outs, and the number of pixels N*H*W, to a scalar.
+
+    Raises:
+        UserError: ``target`` is not positive.
+
+    .. code-block:: yaml
+
+        rate_opt: {type: SpikeRateLoss, target: 20000, loss_weight: 0.01}
+    """
+
+    def __init__(self, target: float, loss_weight: float = 0.01) -> None:
+        super().__init__()
+        if target <= 0:
+            raise UserError(f'SpikeRateLoss was given target: {target}; write accumulations a pixel, such as 20000.')
+        self.target = float(target)
+        self.loss_weight = loss_weight
+        self.mean: Tensor | None = None
+
+    def forward(self, spikes: Sequence[Tensor], fan_outs: Sequence[float], pixels: int) -> Tensor:
+        per_layer = [fan_out * counts.abs().sum() for counts, fan_out in zip(spikes, fan_outs, strict=True)]
+        operations = sum(per_layer) / pixels
+        batch = operations.detach()
+        self.mean = batch if self.mean is None else torch.lerp(self.mean, batch, 1 - MEMORY)
+        return self.loss_weight * F.relu((self.mean + operations - batch) / self.target - 1)

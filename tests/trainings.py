@@ -1,0 +1,73 @@
+"""Trainings of a few iterations, shared by the tests of models and methods; they run in the fixture ``work``."""
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+import yaml
+from basicsr.models import build_model
+
+import basicsr_snn.train
+from basicsr_snn.models.snn_model import SNNModel
+
+TEACHER = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}
+
+
+def training(name: str = 'tiny', **changes) -> dict:
+    """Options of a training of a few iterations; ``changes`` replace top-level blocks."""
+    dataset = {'name': 'P', 'type': 'GaussianDenoisingDataset', 'dataroot_gt': 'pictures', 'sigma': 25}
+    options = {
+        'name': name, 'model_type': 'SNNModel', 'num_gpu': 0, 'manual_seed': 0,
+        'datasets': {'train': {**dataset, 'gt_size': 16, 'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0,
+                               'dataset_enlarge_ratio': 10},
+                     'val': {**dataset, 'name': 'V'}},
+        'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'norm': 'bn'},
+        'path': {'pretrain_network_g': None, 'resume_state': None},
+        'train': {'ema_decay': 0.5, 'grad_clip': 1.0, 'optim_g': {'type': 'AdamW', 'lr': 0.01, 'weight_decay': 0.1},
+                  'scheduler': {'type': 'CosineAnnealingRestartLR', 'periods': [8], 'restart_weights': [1],
+                                'eta_min': 0.0},
+                  'total_iter': 4, 'warmup_iter': 2, 'pixel_opt': {'type': 'L1Loss'},
+                  'fft_opt': {'type': 'FFTLoss', 'loss_weight': 0.1}},
+        'val': {'val_freq': 4, 'save_img': False, 'suffix': None,
+                'metrics': {'psnr': {'type': 'calculate_psnr', 'crop_border': 0}}},
+        'logger': {'print_freq': 2, 'save_checkpoint_freq': 2, 'use_tb_logger': True},
+    }
+    return {**options, **changes}
+
+
+def distilling(name: str = 'distilled', **changes) -> dict:
+    """The same with a teacher, a hint and the teacher's output."""
+    distill = {'teacher': {'network': dict(TEACHER), 'path': 'teacher.pth'},
+               'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 0.1}],
+               'output': {'type': 'L1Loss', 'loss_weight': 0.5}}
+    return training(name, model_type='ANNSNNDistillModel', distill=distill, **changes)
+
+
+def write(options: dict, file: str = 'options.yml') -> str:
+    Path(file).write_text(yaml.safe_dump(options, sort_keys=False))
+    return file
+
+
+def train(options: dict, *arguments: str) -> None:
+    basicsr_snn.train.main(['-opt', write(options), *arguments])
+
+
+def log_of(name: str) -> str:
+    return '\n'.join(file.read_text() for file in sorted(Path('experiments', name).glob('*.log')))
+
+
+def checkpoint(name: str, file: str) -> dict:
+    return torch.load(Path('experiments', name, 'models', file), weights_only=True)
+
+
+def built(options: dict) -> SNNModel:
+    """The model, without the pipeline around it."""
+    options = copy.deepcopy(options)
+    return build_model({**options, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1})
+
+
+def batch(size: int = 16) -> dict:
+    torch.manual_seed(7)
+    gt = torch.rand(2, 3, size, size)
+    return {'lq': gt + 0.1 * torch.randn_like(gt), 'gt': gt, 'sigma': torch.full((2,), 25.0)}
