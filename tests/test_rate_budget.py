@@ -9,7 +9,6 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.spiking.events import SpikeTaps
 
-
 NETWORK = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
 
 

@@ -38,6 +38,8 @@ class Row:
         noise: Standard deviation that it was trained for on the 0..255 scale: one, or [lowest, highest].
         licence: Licence of the weights and its holder.
         source: Where the weights come from.
+        training: Model card of a network trained here: option file, data, steps, seed, hours, hardware, entry of the
+            weight file, validation PSNR, what it started from. None for a network that others trained.
         notes: Anything else worth knowing.
     """
 
@@ -53,6 +55,7 @@ class Row:
     noise: float | list[float]
     licence: str
     source: str
+    training: Mapping[str, Any] | None = None
     notes: str = ''
 
     @property
