@@ -39,12 +39,13 @@ PARSED_KEYS = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_pa
 PATH_KEYS = (*OWN_FOLDERS, 'pretrain_network_g', 'param_key_g', 'strict_load_g', 'resume_state',
              'ignore_resume_networks')
 TRAIN_KEYS = ('ema_decay', 'grad_clip', 'optim_g', 'scheduler', 'total_iter', 'warmup_iter', 'pixel_opt',
-              'perceptual_opt', 'fft_opt', 'rate_opt', 'micro_batches', 'amp')
+              'perceptual_opt', 'fft_opt', 'rate_opt', 'micro_batches', 'amp', 'every_step', 'tandem')
 VAL_KEYS = ('val_freq', 'save_img', 'suffix', 'pbar', 'metrics', 'tile', 'tile_pad', 'energy')
 LOGGER_KEYS = ('print_freq', 'save_checkpoint_freq', 'use_tb_logger', 'wandb')
-DISTILL_KEYS = ('teacher', 'hints', 'output', 'schedule')
-TEACHER_KEYS = ('network', 'path', 'param_key')
-HINT_KEYS = ('name', 'teacher', 'student', 'loss', 'weight', 'time')
+DISTILL_KEYS = ('teacher', 'teachers', 'hints', 'tails', 'output', 'schedule')
+TEACHER_KEYS = ('name', 'network', 'path', 'param_key', 'trainable', 'optim', 'start_iter')
+HINT_KEYS = ('name', 'of', 'teacher', 'student', 'loss', 'weight', 'time')
+TANDEM_KEYS = ('every', 'groups')
 SCHEDULE_KEYS = ('type', 'end_iter', 'end_weight')
 SCHEDULERS = {'MultiStepLR': ('milestones', 'gamma', 'restarts', 'restart_weights'),
               'MultiStepRestartLR': ('milestones', 'gamma', 'restarts', 'restart_weights'),
@@ -227,14 +228,23 @@ def _check_training(check: OptionCheck, train: Any) -> None:
     for key in ('pixel_opt', 'perceptual_opt', 'fft_opt', 'rate_opt'):
         if train.get(key) is not None:
             check.built_by(train[key], f'train: {key}', registered(LOSS_REGISTRY))
-    optimizers = {name: kind for name, kind in vars(torch.optim).items() if inspect.isclass(kind)}
     if train.get('optim_g') is not None:
-        check.built_by(train['optim_g'], 'train: optim_g', optimizers, given=('params',))
-        check.number(train['optim_g'], 'train: optim_g', 'lr', 0)
+        _check_optimizer(check, train['optim_g'], 'train: optim_g')
+    if train.get('tandem') is not None:
+        check.keys(train['tandem'], 'train: tandem', TANDEM_KEYS, TANDEM_KEYS)
+        if train.get('rate_opt') is not None:
+            check.mistakes.append('train has both tandem and rate_opt, but a layer that does not spike yet has no '
+                                  'rate; take one out.')
     scheduler = train.get('scheduler')
     if isinstance(scheduler, Mapping) and check.choice(scheduler.get('type'), 'train: scheduler: type', SCHEDULERS):
         check.keys(scheduler, 'train: scheduler', ['type', *SCHEDULERS[scheduler['type']]])
         _check_periods(check, train, scheduler)
+
+
+def _check_optimizer(check: OptionCheck, options: Any, where: str) -> None:
+    optimizers = {name: kind for name, kind in vars(torch.optim).items() if inspect.isclass(kind)}
+    check.built_by(options, where, optimizers, given=('params',))
+    check.number(options, where, 'lr', 0)
 
 
 def _check_periods(check: OptionCheck, train: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
@@ -245,19 +255,31 @@ def _check_periods(check: OptionCheck, train: Mapping[str, Any], scheduler: Mapp
 
 
 def _check_distillation(check: OptionCheck, distill: Any) -> None:
-    if not check.keys(distill, 'distill', DISTILL_KEYS, ('teacher',)):
+    several = isinstance(distill, Mapping) and distill.get('teachers') is not None
+    if not check.keys(distill, 'distill', DISTILL_KEYS, () if several else ('teacher',)):
         return
     losses = registered(LOSS_REGISTRY)
-    teacher = distill.get('teacher')
-    if teacher is not None and check.keys(teacher, 'distill: teacher', TEACHER_KEYS, ('network', 'path')):
-        check.built_by(teacher.get('network'), 'distill: teacher: network', registered(ARCH_REGISTRY))
-    for index, hint in enumerate(distill.get('hints') or []):
-        where = f'distill: hints: {index}'
-        if check.keys(hint, where, HINT_KEYS, ('name', 'teacher', 'student')):
-            check.number(hint, where, 'weight', 0)
-            if hint.get('loss') is not None:
-                check.built_by(hint['loss'], f'{where}: loss', losses)
+    if distill.get('teacher') is not None:
+        _check_teacher(check, distill['teacher'], 'distill: teacher')
+    for index, teacher in enumerate(distill.get('teachers') or []):
+        _check_teacher(check, teacher, f'distill: teachers: {index}')
+    for kind in ('hints', 'tails'):
+        for index, hint in enumerate(distill.get(kind) or []):
+            where = f'distill: {kind}: {index}'
+            if check.keys(hint, where, HINT_KEYS, ('name', 'teacher', 'student')):
+                check.number(hint, where, 'weight', 0)
+                if hint.get('loss') is not None:
+                    check.built_by(hint['loss'], f'{where}: loss', losses)
     if distill.get('output') is not None:
         check.built_by(distill['output'], 'distill: output', losses)
     if distill.get('schedule') is not None:
         check.keys(distill['schedule'], 'distill: schedule', SCHEDULE_KEYS)
+
+
+def _check_teacher(check: OptionCheck, teacher: Any, where: str) -> None:
+    trainable = isinstance(teacher, Mapping) and bool(teacher.get('trainable'))
+    if check.keys(teacher, where, TEACHER_KEYS, ('network',) if trainable else ('network', 'path')):
+        check.built_by(teacher.get('network'), f'{where}: network', registered(ARCH_REGISTRY))
+        if teacher.get('optim') is not None:
+            _check_optimizer(check, teacher['optim'], f'{where}: optim')
+        check.number(teacher, where, 'start_iter', 0)

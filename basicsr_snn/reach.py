@@ -9,9 +9,10 @@ from basicsr_snn.archs.ffdnet_arch import FFDNet
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.spiking.blocks import SpikeConv2d, SpikingBlock, SpikingConv, SpikingUpsample
 from basicsr_snn.spiking.neurons import is_neuron
+from basicsr_snn.spiking.ternary import TernaryConv2d
 
-_LOCAL = (nn.Conv2d, nn.BatchNorm2d, nn.Identity, nn.Sequential, nn.ModuleList, SpikeConv2d, SpikingConv,
-          SpikingBlock, SpikingUpsample, SpikerIR, DnCNN, FFDNet)
+_LOCAL = (nn.Conv2d, nn.BatchNorm2d, nn.Identity, nn.Sequential, nn.ModuleList, SpikeConv2d, TernaryConv2d,
+          SpikingConv, SpikingBlock, SpikingUpsample, SpikerIR, DnCNN, FFDNet)
 """Modules that look at neighbours by convolutions only; their subclasses may not."""
 
 

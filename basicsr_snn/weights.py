@@ -11,6 +11,7 @@ from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.spiking.ternary import unpacked_state
 
 PREFERRED_KEYS = ('params_ema', 'params')
 """Where BasicSR's files hold the weights; the running average comes first, since validation reads it."""
@@ -38,7 +39,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
         MissingEntryError: The file has no entry ``param_key``.
     """
     path = Path(path)
-    given = _without_ddp_prefix(_select(_read(path), path, param_key), net)
+    given = unpacked_state(_without_ddp_prefix(_select(_read(path), path, param_key), net), net)
     problems = _mismatches(net.state_dict(), given)
     if not problems:
         net.load_state_dict(given)

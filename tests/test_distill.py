@@ -9,7 +9,8 @@ from torch import nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.distill.adapters import Adapter, Adapters, check_time, reduce_time
-from basicsr_snn.distill.distillation import Distillation, build_hint
+from basicsr_snn.distill.distillation import Distillation
+from basicsr_snn.distill.hints import build_hint
 from basicsr_snn.distill.schedules import build_schedule
 from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, find_module, format_shape, shape_of_hint
 from basicsr_snn.errors import UserError
@@ -68,7 +69,7 @@ def test_teacher_runs_only_as_deep_as_its_last_hint(tmp_path):
     for name, options in (('hints', {}), ('output too', {'output': {'type': 'L1Loss'}})):
         distill = distillation(tmp_path, student, **options)
         layers = []
-        for module in distill.teacher.model:
+        for module in distill.teachers['teacher'].model:
             module.register_forward_hook(lambda *_, layers=layers: layers.append(1))
         with distill.student_taps(student) as taps:
             output = student(picture)
@@ -86,10 +87,10 @@ def test_wrong_paths_list_the_nearest_with_shapes():
         find_module(student, 'decoder')
     shapes = feature_shapes(student, torch.zeros(1, 3, 32, 32))
     assert student.training
-    assert shapes['decoder.0'] == (2, 1, 8, 32, 32)
-    assert format_shape(shapes['decoder.0']) == '2x(8x32x32)'
+    assert shapes['decoder.0'] == (2, 1, 12, 32, 32)
+    assert format_shape(shapes['decoder.0']) == '2x(12x32x32)'
     with pytest.raises(UserError, match=r'"decoder\.1" does not exist or does not run in the student.*'
-                                        r'decoder\.0 2x\(8x32x32\)'):
+                                        r'decoder\.0 2x\(12x32x32\)'):
         shape_of_hint(shapes, 'decoder.1', 'student SpikerIR')
 
 
@@ -149,12 +150,12 @@ def test_loss_terms_equal_the_formula(tmp_path, time, steps):
         output = student(picture)
     terms = distill.losses(distill.adapters, picture, None, taps.features, output, iteration=4)
     feature = taps.features['decoder.0']
-    teacher_feature = distill.teacher.model[:3](picture)
+    teacher_feature = distill.teachers['teacher'].model[:3](picture)
     project = distill.adapters.adapters['dec'].project
     steps_to_match = {'mean': [feature.mean(0)], 'last': [feature[-1]], 'all': list(feature)}[time]
     distance = sum((project(f) - teacher_feature).square().mean() for f in steps_to_match) / len(steps_to_match)
     assert terms['l_hint_dec'].item() == pytest.approx(0.6 * 0.5 * distance.item(), rel=1e-4)
-    distance = (output - distill.teacher(picture)).abs().mean()
+    distance = (output - distill.teachers['teacher'](picture)).abs().mean()
     assert terms['l_kd'].item() == pytest.approx(0.25 * distance.item(), rel=1e-4)
 
 
@@ -166,7 +167,7 @@ def test_teacher_is_frozen_and_student_and_adapter_learn(tmp_path):
         output = student(picture)
     terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
     terms['l_hint_dec'].backward()
-    assert all(p.grad is None and not p.requires_grad for p in distill.teacher.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in distill.teachers['teacher'].parameters())
     assert student.stem.weight.grad.abs().sum() > 0
     assert distill.adapters.adapters['dec'].project.weight.grad.abs().sum() > 0
 
@@ -187,7 +188,7 @@ def test_several_hints_and_attention_without_projection(tmp_path):
 
 
 @pytest.mark.parametrize(('options', 'sentence'), [
-    ({'hints': []}, 'neither hints nor output'),
+    ({'hints': []}, 'no hints, no tails and no output'),
     ({'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.9'}]}, r'"decoder.9" .* nearest paths with'),
     ({'hints': [{'name': 'dec', 'teacher': 'modl.2', 'student': 'decoder.0'}]}, r'teacher DnCNN; .*model.2 8x32x32'),
     ({'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0'}] * 2}, 'names of their own'),
@@ -202,11 +203,11 @@ def test_teacher_of_other_channels_and_unusable_hint_names(tmp_path):
     with pytest.raises(UserError, match='teacher DnCNN cannot read pictures of 1 channels .*for in_ch: 1'):
         Distillation(options, SpikerIR(in_ch=1, size='tiny'), 1, torch.device('cpu'))
     with pytest.raises(UserError, match='holds a dot; write a plain word, such as dec_0'):
-        build_hint({'name': 'dec.0', 'teacher': 'model.2', 'student': 'decoder.0'})
+        build_hint({'name': 'dec.0', 'teacher': 'model.2', 'student': 'decoder.0'}, ['teacher'])
 
 
 def test_incomplete_hint_and_untrained_teacher():
     with pytest.raises(UserError, match='lacks teacher, student'):
-        build_hint({'name': 'dec'})
+        build_hint({'name': 'dec'}, ['teacher'])
     with pytest.raises(UserError, match='an untrained teacher teaches nothing'):
         Distillation({'teacher': TEACHER, 'hints': []}, SpikerIR(size='tiny'), 3, torch.device('cpu'))

@@ -73,7 +73,8 @@ def test_resume_brings_back_adapters_and_keeps_the_teacher(work):
     model.resume_training(state)
     saved = checkpoint('run', 'net_adapters_4.pth')['params']
     assert all(torch.equal(saved[key], tensor) for key, tensor in model.net_adapters.state_dict().items())
-    assert all(torch.equal(teacher[key], tensor) for key, tensor in model.distillation.teacher.state_dict().items())
+    kept = model.distillation.teachers['teacher'].state_dict()
+    assert all(torch.equal(teacher[key], tensor) for key, tensor in kept.items())
 
 
 def test_pipeline_on_lmdb_with_workers_and_one_set_for_train_and_val(work):

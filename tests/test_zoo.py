@@ -70,13 +70,15 @@ def test_teachers_are_shipped_with_their_licence():
     assert 'Permission is hereby granted, free of charge' in text
 
 
-def test_default_is_the_small_student_once_it_is_shipped(monkeypatch):
+def test_default_is_the_student_for_channels_and_noise_once_it_is_shipped(monkeypatch):
     teacher = zoo.row('ffdnet_color')
-    student = replace(teacher, name='spikerir_small_color25')
+    students = [replace(teacher, name=f'spikerir_small_{kind}') for kind in ('color25', 'colorblind', 'gray25')]
     monkeypatch.setattr(zoo, 'rows', lambda: (teacher,))
-    assert zoo.default_name() == 'ffdnet_color'
-    monkeypatch.setattr(zoo, 'rows', lambda: (student, teacher))
-    assert zoo.default_name() == 'spikerir_small_color25'
+    assert zoo.default_name() == zoo.default_name(1, 25) == 'ffdnet_color'
+    monkeypatch.setattr(zoo, 'rows', lambda: (*students, teacher))
+    assert zoo.default_name() == zoo.default_name(3, 30) == 'spikerir_small_colorblind'
+    assert zoo.default_name(3, 25.0) == 'spikerir_small_color25'
+    assert zoo.default_name(1) == zoo.default_name(1, 25) == 'spikerir_small_gray25'
 
 
 def test_a_student_is_added_by_its_two_files(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from basicsr_snn.spiking.dsr import DSRIFNode
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 
 UNREACHABLE = 1e30
@@ -29,18 +30,21 @@ def potentials_before_spike(neuron: nn.Module, x: Tensor, spikes: Tensor, states
         (T, P, C), or None for a neuron whose equations cannot be run step by step.
     """
     if isinstance(neuron, SignedILIF):
-        return _of_signed(neuron, x, spikes, states[0])
+        return _of_soft_reset(neuron, x, spikes, states[0], neuron.decay)
+    if isinstance(neuron, DSRIFNode):
+        return _of_soft_reset(neuron, x, spikes, None, 1.0)
     if hasattr(neuron, 'single_step_functional_forward') and isinstance(getattr(neuron, 'v_threshold', None), float):
         return _of_spikingjelly(neuron, x, states)
     return None
 
 
-def _of_signed(neuron: SignedILIF, x: Tensor, spikes: Tensor, v: Tensor | None) -> Tensor:
+def _of_soft_reset(neuron: SignedILIF | DSRIFNode, x: Tensor, spikes: Tensor, v: Tensor | None,
+                   decay: float) -> Tensor:
     threshold = neuron.amplitude.detach()
     potentials = []
     v = 0.0 if v is None else v
     for current, count in zip(x, spikes, strict=True):
-        h = neuron.decay * v + current
+        h = decay * v + current
         potentials.append(h / threshold)
         v = h - threshold * count
     return torch.stack(potentials)

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,17 +40,26 @@ class SpikerIR(nn.Module):
             ``{type: relu}`` is the ANN twin.
         hidden: Options that differ from ``neuron`` between the two convolutions of a block; ``{lowest: 0}`` saves there
             the negative spikes, which only the residual stream needs (measured: docs/design-log.md).
+        stages: Neurons of single parts, beside ``neuron`` and ``hidden`` of all others, for hybrid ANN-SNN networks:
+            ``{encoder: {type: relu}, head: {type: LIFNode}}``. Parts are ``encoder.0``, ``down.0``, ``middle``,
+            ``up.0``, ``decoder.0`` and so on, as in ``named_modules()``, ``head``, or all of a kind (``encoder``).
         norm: ``none``, or ``bn`` (folds into the convolutions for inference).
+        weights: ``float``, or ``ternary`` for all convolutions but stem and head (TWN, arXiv 1605.04711); in the form
+            that ships they take two bits each (:mod:`basicsr_snn.spiking.ternary`).
         exit_tolerance: In eval mode, stop before T when a step changes the running mean of the picture by less than
             this, on average over its pixels (0..1 scale; of a batch, in every picture). 0: always T steps.
             ``net.steps`` tells how many the last picture took.
+
+    Attributes:
+        every_step: In training, answer with the running mean of the picture after each step, (T, N, in_ch, H, W).
 
     Shape:
         (N, in_ch, H, W) float32 in 0..1 to the same, any H, W >= 1 (padded inside to a multiple of ``multiple_of``,
         mirrored where the picture is large enough, else replicated). Output is not clipped.
 
     Raises:
-        UserError: Unknown size or norm, T below 1, negative tolerance, channels and blocks that do not match.
+        UserError: Unknown size, norm, weights or part, T below 1, negative tolerance, channels and blocks that do not
+            match, ternary weights with a norm.
 
     .. code-block:: yaml
 
@@ -60,16 +70,22 @@ class SpikerIR(nn.Module):
           neuron: {type: SignedILIF, D: 4}
     """
 
+    every_step = False
+
     def __init__(self, in_ch: int = 3, size: str = 'small', channels: Sequence[int] | None = None,
                  blocks: Sequence[int] | None = None, T: int = 1,  # noqa: N803
                  neuron: Mapping[str, Any] | None = None, hidden: Mapping[str, Any] | None = None,
-                 norm: str = 'none', exit_tolerance: float = 0.0) -> None:
+                 stages: Mapping[str, Mapping[str, Any]] | None = None, norm: str = 'none', weights: str = 'float',
+                 exit_tolerance: float = 0.0) -> None:
         super().__init__()
         channels, blocks = _widths(size, channels, blocks)
         if T < 1:
             raise UserError(f'SpikerIR was given T: {T}, but needs at least one time step; write T: 1 or more.')
         if norm not in ('none', 'bn'):
             raise UserError(f'SpikerIR was given norm: {norm}; write norm: none or norm: bn.')
+        if weights not in ('float', 'ternary') or weights == 'ternary' and norm != 'none':
+            raise UserError(f'SpikerIR was given weights: {weights} and norm: {norm}; write weights: float, or '
+                            'weights: ternary with norm: none.')
         if exit_tolerance < 0:
             raise UserError(f'SpikerIR was given exit_tolerance: {exit_tolerance}; write 0 for always T steps, or a '
                             'small number such as 0.001.')
@@ -78,20 +94,27 @@ class SpikerIR(nn.Module):
         self.exit_tolerance = exit_tolerance
         self.multiple_of = 2 ** (len(channels) - 1)
 
-        def level(index: int) -> nn.Sequential:
-            return nn.Sequential(*[SpikingBlock(channels[index], neuron, {**neuron, **(hidden or {})}, norm)
+        fine_to_coarse = range(len(channels) - 1)
+        coarse_to_fine = fine_to_coarse[::-1]
+        own = _neurons_of_parts(stages or {}, len(channels) - 1)
+
+        def level(part: str, index: int) -> nn.Sequential:
+            of_stream = own.get(part, neuron)
+            of_hidden = of_stream if part in own else {**neuron, **(hidden or {})}
+            return nn.Sequential(*[SpikingBlock(channels[index], of_stream, of_hidden, norm, weights)
                                    for _ in range(blocks[index])])
 
-        fine_to_coarse = range(len(channels) - 1)
         self.stem = nn.Conv2d(in_ch, channels[0], 3, padding=1)
-        self.encoder = nn.ModuleList([level(i) for i in fine_to_coarse])
+        self.encoder = nn.ModuleList([level(f'encoder.{i}', i) for i in fine_to_coarse])
         self.down = nn.ModuleList(
-            [SpikingConv(channels[i], channels[i + 1], 3, neuron, norm, stride=2) for i in fine_to_coarse])
-        self.middle = level(len(channels) - 1)
+            [SpikingConv(channels[i], channels[i + 1], 3, own.get(f'down.{i}', neuron), norm, stride=2, weights=weights)
+             for i in fine_to_coarse])
+        self.middle = level('middle', len(channels) - 1)
         self.up = nn.ModuleList(
-            [SpikingUpsample(channels[i + 1], channels[i], neuron, norm) for i in reversed(fine_to_coarse)])
-        self.decoder = nn.ModuleList([level(i) for i in reversed(fine_to_coarse)])
-        self.head = SpikingConv(channels[0], in_ch, 3, neuron, gain=0.1)
+            [SpikingUpsample(channels[i + 1], channels[i], own.get(f'up.{place}', neuron), norm, weights)
+             for place, i in enumerate(coarse_to_fine)])
+        self.decoder = nn.ModuleList([level(f'decoder.{place}', i) for place, i in enumerate(coarse_to_fine)])
+        self.head = SpikingConv(channels[0], in_ch, 3, own.get('head', neuron), gain=0.1)
 
     def forward(self, picture: Tensor) -> Tensor:
         height, width = picture.shape[-2:]
@@ -99,8 +122,9 @@ class SpikerIR(nn.Module):
         if self.exit_tolerance and not self.training:
             residual = self._settled_residual(drive)
         else:
-            residual = self._residuals(drive.expand(self.T, *drive.shape[1:])).mean(0)
+            residuals = self._residuals(drive.expand(self.T, *drive.shape[1:]))
             reset_to_rest(self)
+            residual = running_mean(residuals) if self.every_step and self.training else residuals.mean(0)
         return picture + residual[..., :height, :width]
 
     def _settled_residual(self, drive: Tensor) -> Tensor:
@@ -138,6 +162,12 @@ class SpikerIR(nn.Module):
         return self
 
 
+def running_mean(steps: Tensor) -> Tensor:
+    """Mean of (T, ...) over the first 1, 2, ... T steps, of the same shape."""
+    counts = torch.arange(1, len(steps) + 1, dtype=steps.dtype, device=steps.device)
+    return steps.cumsum(0) / counts.view(-1, *[1] * (steps.dim() - 1))
+
+
 def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
     """Pad (N, C, H, W) at the right and the bottom up to a multiple; mirrored, or replicated where H or W is too
     small."""
@@ -147,6 +177,19 @@ def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
         return picture
     mode = 'reflect' if bottom < height and right < width else 'replicate'
     return F.pad(picture, (0, right, 0, bottom), mode=mode)
+
+
+def _neurons_of_parts(stages: Mapping[str, Mapping[str, Any]], junctions: int) -> dict[str, Mapping[str, Any]]:
+    """The neuron of each part that ``stages`` names, by itself or by its kind."""
+    parts = [f'{kind}.{i}' for kind in ('encoder', 'down', 'up', 'decoder') for i in range(junctions)]
+    parts += ['middle', 'head']
+    named = {*parts, *(part.split('.')[0] for part in parts)}
+    for stage in stages:
+        if stage not in named:
+            raise UserError(f'SpikerIR has no part "{stage}" for stages; did you mean '
+                            f'{" or ".join(near_matches(stage, named))}?')
+    chosen = {part: stages.get(part, stages.get(part.split('.')[0])) for part in parts}
+    return {part: neuron for part, neuron in chosen.items() if neuron is not None}
 
 
 def _widths(size: str, channels: Sequence[int] | None,

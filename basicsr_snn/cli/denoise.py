@@ -4,7 +4,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +47,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
-    network.add_argument('-n', '--name', help='shipped network; all names: basicsr-snn list')
+    network.add_argument('-n', '--name', help='shipped network, of basicsr-snn list (default: the student for the '
+                                              'noise level, blind if none is given; for grey pictures the grey one)')
     network.add_argument('-opt', metavar='X.yml', help='option file whose network_g is built')
     parser.add_argument('--weights', type=Path, metavar='W',
                         help='with -opt: weight file (default: path: pretrain_network_g of the option file)')
     parser.add_argument('--sigma', type=_noise_level, metavar='S',
-                        help='noise level told to a network that takes one (default: that of --noise, else its own)')
+                        help='noise level: takes the student trained for it, else the blind one; with -n or -opt it is '
+                             'told to a network that takes one (default: that of --noise)')
 
 
 def _pixels(text: str) -> int:
@@ -85,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError('--gt was given without --noise, but scores need a clean input that noise is added to; '
                         'add for example --noise 25.')
     jobs = plan(args.input, args.output, args.suffix, args.ext, args.recursive)
-    batch = _Batch(_denoiser(args), args, Console(stderr=True))
+    batch = _Batch(_denoisers(args), args, Console(stderr=True))
     batch.restore(jobs)
     if batch.scores:
         Console().print(_score_table(batch.scores))
@@ -160,7 +164,7 @@ def _refuse_overwriting(jobs: list[tuple[Path, Path]]) -> None:
 class _Batch:
     """One run over many pictures: what was scored, what failed, what was said."""
 
-    denoiser: Denoiser
+    denoiser_for: Callable[[int], tuple[str, Denoiser]]
     args: argparse.Namespace
     console: Console
     scores: list[tuple[str, Score]] = field(default_factory=list)
@@ -187,21 +191,24 @@ class _Batch:
 
         picture = read_picture(source)
         format_for(target, picture.bits, picture.alpha is not None)
-        self._announce(source, *picture.stored.shape)
+        name, denoiser = self.denoiser_for(picture.stored.shape[2])
+        self._announce(source, name, denoiser, *picture.stored.shape)
         noise = None if self.args.noise is None else NoiseStream(self.args.noise, self.args.seed)
-        restored, compared = restore_picture(self.denoiser, picture, noise, compare=self.args.gt)
+        restored, compared = restore_picture(denoiser, picture, noise, compare=self.args.gt)
         scored = [(source.name, score(compared.clean, compared.noisy, compared.restored))] if compared else []
         alpha = picture.alpha
         del picture, compared  # encoding needs as much memory again
         write_picture(target, restored, alpha=alpha)
         self.scores += scored
 
-    def _announce(self, source: Path, height: int, width: int, channels: int) -> None:
-        if channels > self.denoiser.channels:
+    def _announce(self, source: Path, name: str, denoiser: Denoiser, height: int, width: int, channels: int) -> None:
+        if name:
+            self._say_once(f'{"colour" if channels == 3 else "grey"} pictures are restored by {name}')
+        if channels > denoiser.channels:
             self._say_once('colour pictures go through this grey network channel by channel')
-        tile = self.denoiser.tile_for(height, width)
+        tile = denoiser.tile_for(height, width)
         if tile:
-            self._say_once(f'{source}: {width}x{height} pixels, in tiles of {tile} + 2 x {self.denoiser.tile_pad}')
+            self._say_once(f'{source}: {width}x{height} pixels, in tiles of {tile} + 2 x {denoiser.tile_pad}')
 
     def _say_once(self, message: str) -> None:
         if message not in self.said:
@@ -209,23 +216,43 @@ class _Batch:
             self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def _denoiser(args: argparse.Namespace) -> Denoiser:
-    """The network that the arguments ask for, on the GPU where there is one."""
-    import torch
-
+def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]]:
+    """From the channels of a picture to the network that restores it, with its name where the arguments name none."""
     from basicsr_snn import zoo
-    from basicsr_snn.denoising import Denoiser
+
+    if args.opt or args.name or args.weights:
+        named = _denoiser(args)
+        return lambda channels: ('', named)
+    loaded = cache(lambda name: _ready(args, zoo.load(name)))
+
+    def choose(channels: int) -> tuple[str, Denoiser]:
+        name = zoo.default_name(channels, args.noise if args.sigma is None else args.sigma)
+        return name, loaded(name)
+
+    return choose
+
+
+def _denoiser(args: argparse.Namespace) -> Denoiser:
+    """The network that the arguments ask for."""
+    from basicsr_snn import zoo
     from basicsr_snn.restoring import deployed
 
     if args.weights and not args.opt:
         raise UserError(f'--weights {args.weights} was given without -opt; add the option file whose network_g it '
                         'belongs to, or name a shipped network with -n.')
-    net = deployed(_network_of_options(args.opt, args.weights)) if args.opt else zoo.load(
-        args.name or zoo.default_name())
-    takes_sigma = getattr(net, 'takes_sigma', False)
-    if args.sigma is not None and not takes_sigma:
+    net = deployed(_network_of_options(args.opt, args.weights)) if args.opt else zoo.load(args.name)
+    if args.sigma is not None and not getattr(net, 'takes_sigma', False):
         raise UserError(f'--sigma {args.sigma:g} was given, but {type(net).__name__} takes no noise level; leave out '
                         '--sigma, or choose another network with -n.')
+    return _ready(args, net)
+
+
+def _ready(args: argparse.Namespace, net: nn.Module) -> Denoiser:
+    """A network on the GPU where there is one, told the noise level where it takes one."""
+    import torch
+
+    from basicsr_snn.denoising import Denoiser
+
     net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
     return Denoiser(net, _channels_of(net), args.tile, args.tile_pad, sigma)

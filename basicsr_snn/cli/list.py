@@ -65,9 +65,11 @@ def inventory() -> dict[str, list]:
 def _describe(row: Row) -> dict[str, Any]:
     from basicsr_snn import zoo
     from basicsr_snn.restoring import deployed
+    from basicsr_snn.spiking.ternary import parameters_of
 
     net = deployed(zoo.build(row.network))
-    return {'params': sum(parameter.numel() for parameter in net.parameters()), **asdict(row)}
+    footprint = sum(tensor.numel() * tensor.element_size() for tensor in (*net.parameters(), *net.buffers()))
+    return {'params': parameters_of(net), 'footprint_bytes': footprint, **asdict(row)}
 
 
 def _ours(registry: Iterable[tuple[str, type]]) -> list[str]:
@@ -79,11 +81,13 @@ def _table(networks: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
-    for column in ('name', 'role', 'params', 'T', 'D', 'neuron', 'task', 'file', 'sha256'):
-        table.add_column(column, justify='right' if column in ('params', 'T', 'D') else 'left', overflow='fold',
+    numbers = ('params', 'bytes', 'T', 'D')
+    for column in ('name', 'role', *numbers, 'neuron', 'task', 'file', 'sha256'):
+        table.add_column(column, justify='right' if column in numbers else 'left', overflow='fold',
                          no_wrap=column != 'task')
     for network in networks:
-        table.add_row(network['name'], network['role'], f'{network["params"]:,}', _or_dash(network['T']),
+        table.add_row(network['name'], network['role'], f'{network["params"]:,}',
+                      f'{network["footprint_bytes"]:,}', _or_dash(network['T']),
                       _or_dash(network['D']), network['neuron'], network['task'], network['file'],
                       network['sha256'][:8])
     return table

@@ -38,19 +38,21 @@ class Adapter(nn.Module):
     Args:
         student_channels: Channels of the student's feature.
         teacher_channels: Channels of the teacher's feature, or ``None`` where the loss needs no equal channels.
+        tail: Trained layers of a loss, behind all this.
 
     Shape:
         (N, student_channels, H, W) and a target size (H', W') to (N, teacher_channels, H', W').
     """
 
-    def __init__(self, student_channels: int, teacher_channels: int | None) -> None:
+    def __init__(self, student_channels: int, teacher_channels: int | None, tail: nn.Module | None = None) -> None:
         super().__init__()
         self.project = nn.Identity() if teacher_channels is None else nn.Conv2d(student_channels, teacher_channels, 1)
+        self.tail = nn.Identity() if tail is None else tail
 
     def forward(self, feature: Tensor, size: Sequence[int]) -> Tensor:
         if feature.shape[-2] > size[0]:
-            return self.project(_resize(feature, size))
-        return _resize(self.project(feature), size)
+            return self.tail(self.project(_resize(feature, size)))
+        return self.tail(_resize(self.project(feature), size))
 
 
 def _resize(feature: Tensor, size: Sequence[int]) -> Tensor:
@@ -67,12 +69,15 @@ class Adapters(nn.Module):
     Args:
         shapes: For each hint name: student's channels and teacher's channels (``None``: leave the channels).
         times: For each hint name: time reduction, one of :data:`TIME_REDUCTIONS`.
+        tails: Trained layers of the losses that have some, by hint name.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, int | None]], times: Mapping[str, str]) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, int | None]], times: Mapping[str, str],
+                 tails: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__()
         self.times = dict(times)
-        self.adapters = nn.ModuleDict({name: Adapter(*channels) for name, channels in shapes.items()})
+        tails = tails or {}
+        self.adapters = nn.ModuleDict({name: Adapter(*channels, tails.get(name)) for name, channels in shapes.items()})
 
     def forward(self, features: Mapping[str, Tensor],
                 teacher: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:

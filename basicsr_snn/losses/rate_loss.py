@@ -13,6 +13,9 @@ from basicsr_snn.errors import UserError
 MEMORY = 0.95
 """Share of the running mean of accumulations that a batch leaves as it is."""
 
+MARGIN = 0.05
+"""Share of the budget by which the running mean stays below it before the penalty's gradient is left out."""
+
 
 @LOSS_REGISTRY.register()
 class SpikeRateLoss(nn.Module):
@@ -49,8 +52,10 @@ class SpikeRateLoss(nn.Module):
         self.mean: Tensor | None = None
 
     def forward(self, spikes: Sequence[Tensor], fan_outs: Sequence[float], pixels: int) -> Tensor:
-        per_layer = [fan_out * counts.abs().sum() for counts, fan_out in zip(spikes, fan_outs, strict=True)]
-        operations = sum(per_layer) / pixels
+        within = self.mean is not None and bool(self.mean < self.target * (1 - MARGIN))
+        with torch.set_grad_enabled(not within):  # far below the budget there is no gradient to compute
+            operations = sum(fan_out * counts.abs().sum()
+                             for counts, fan_out in zip(spikes, fan_outs, strict=True)) / pixels
         batch = operations.detach()
         self.mean = batch if self.mean is None else torch.lerp(self.mean, batch, 1 - MEMORY)
         return self.loss_weight * F.relu((self.mean + operations - batch) / self.target - 1)

@@ -6,17 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from basicsr.utils.registry import MODEL_REGISTRY
-from torch import Tensor
+from torch import Tensor, nn
 
 from basicsr_snn.distill.distillation import Distillation
+from basicsr_snn.distill.twin import CotrainedTwin
 from basicsr_snn.errors import UserError
 from basicsr_snn.models.snn_model import SNNModel, groups_by_decay
+from basicsr_snn.restoring import restore
 from basicsr_snn.weights import load_weights
 
 
 @MODEL_REGISTRY.register()
 class ANNSNNDistillModel(SNNModel):
     """Heterogeneous distillation (H-KD, arXiv 2504.01755): a frozen ANN teacher hints at features of the student.
+
+    Beside hints (any criterion: KDSNN's feature form, LaSNN's attention, BKDSNN's blurred hints) a student's feature
+    may go on through the teacher, whose picture is then compared with the clean one (``tails``: the block-wise
+    replacement of arXiv 2503.16572, seen from the student), and the teacher's picture may be a target of its own
+    (``output``: KDSNN's response form, arXiv 2304.05627, without a temperature, which a regression has no use for).
+    Several teachers stand under ``teachers:``, each with a ``name`` that hints refer to by ``of``; their pictures are
+    averaged. A teacher with ``trainable: true`` is a twin trained beside the student
+    (:class:`basicsr_snn.distill.twin.CotrainedTwin`).
 
     The teacher lives in a block of its own, so that BasicSR's resume code cannot redirect its path. Taps are module
     paths of the unmodified networks. Adapters are made from the real feature shapes, trained beside the student,
@@ -39,40 +49,72 @@ class ANNSNNDistillModel(SNNModel):
           hints:
             - {name: dec, teacher: model.20, student: decoder.0, loss: {type: FeatureHintLoss, criterion: mse},
             weight: 0.12}
+          tails:
+            - {name: mid, teacher: model.12, student: middle, loss: {type: L1Loss}, weight: 0.5}
           output: {type: L1Loss, loss_weight: 0.5}
           schedule: {type: cosine, end_iter: 60000, end_weight: 0.0}
     """
 
+    distillation: Distillation | CotrainedTwin
+    net_twin: nn.Module | None = None
+    has_adapters = False
+
     def init_training_settings(self) -> None:
         options = self.opt.get('distill')
-        if not options or not options.get('teacher'):
+        if not options or not (options.get('teacher') or options.get('teachers')):
             raise UserError('model_type: ANNSNNDistillModel needs a distill: block with a teacher; without one, write '
                             'model_type: SNNModel.')
+        if (options.get('teacher') or {}).get('trainable'):
+            self.distillation = CotrainedTwin(options, self.opt.get('manual_seed'))
+            self.net_twin = self.model_to_device(self.distillation.net)
+        else:
+            self._build_distillation(options)
+        super().init_training_settings()
+
+    def _build_distillation(self, options: dict[str, Any]) -> None:
         in_ch = self.opt['datasets']['train'].get('in_ch', 3)
         self.distillation = Distillation(options, self.get_bare_model(self.net_g), in_ch, self.device)
         self.has_adapters = any(True for _ in self.distillation.adapters.parameters())
         self.net_adapters = self.distillation.adapters
         if self.has_adapters:
             self.net_adapters = self.model_to_device(self.net_adapters)
-        super().init_training_settings()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        return groups_by_decay([self.net_g, self.net_adapters])
+        return groups_by_decay([self.net_g] if self.net_twin else [self.net_g, self.net_adapters])
+
+    def setup_optimizers(self) -> None:
+        super().setup_optimizers()
+        if self.net_twin:
+            options = self.distillation.optim or self.opt['train']['optim_g']
+            self.add_optimizer(options, groups_by_decay([self.net_twin]))
 
     def compute_losses(self, current_iter: int) -> OrderedDict[str, Tensor]:
+        if self.net_twin:
+            return self._losses_beside_twin(current_iter)
         with self.distillation.student_taps(self.get_bare_model(self.net_g)) as taps:
             terms = super().compute_losses(current_iter)
         terms.update(self.distillation.losses(self.net_adapters, self.lq, self.sigma, taps.features, self.output,
-                                              current_iter))
+                                              current_iter, self.gt))
+        return terms
+
+    def _losses_beside_twin(self, current_iter: int) -> OrderedDict[str, Tensor]:
+        terms = super().compute_losses(current_iter)
+        twin = restore(self.net_twin, self.lq, self.sigma)
+        terms['l_twin'] = sum(self.image_losses(twin).values())
+        terms.update(self.distillation.match(self.output, twin, current_iter))
         return terms
 
     def save(self, epoch: int, current_iter: int) -> None:
         if self.has_adapters:
             self.save_network(self.net_adapters, 'net_adapters', current_iter)
+        if self.net_twin:
+            self.save_network(self.net_twin, 'net_twin', current_iter)
         super().save(epoch, current_iter)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         super().resume_training(resume_state)
-        if self.has_adapters:
-            file = Path(self.opt['path']['models']) / f'net_adapters_{resume_state["iter"]}.pth'
-            load_weights(self.get_bare_model(self.net_adapters), file, 'params')
+        beside = {'net_adapters': self.net_adapters if self.has_adapters else None, 'net_twin': self.net_twin}
+        for name, net in beside.items():
+            if net:
+                file = Path(self.opt['path']['models']) / f'{name}_{resume_state["iter"]}.pth'
+                load_weights(self.get_bare_model(net), file, 'params')

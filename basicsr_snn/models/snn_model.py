@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from basicsr_snn.activity.tensorboard import ValidationRecord
+from basicsr_snn.distill.tandem import Tandem
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import deployed, restore
@@ -36,6 +37,11 @@ class SNNModel(SRModel):
     firing rate, operations and energy in every validation (``val.energy`` pictures are counted, 0 for none). Where
     TensorBoard is on, what the neurons do on these pictures goes there, with a few of the pictures:
     :class:`basicsr_snn.activity.tensorboard.ValidationRecord`.
+
+    ``train.every_step: true`` puts the image losses on the running mean of the picture after each time step, so that
+    the network may stop after any (temporal decoupling, arXiv 2501.15925, carried over from classification: ours).
+    ``train.tandem: {every, groups}`` begins with an ANN whose layers become spiking group by group:
+    :class:`basicsr_snn.distill.tandem.Tandem`.
 
     ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
     step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
@@ -74,10 +80,20 @@ class SNNModel(SRModel):
         train_opt = self.opt['train']
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.cri_rate = build_loss(train_opt['rate_opt']).to(self.device) if train_opt.get('rate_opt') else None
+        self.tandem = Tandem(train_opt['tandem']) if train_opt.get('tandem') else None
+        self.answer_at_every_step(bool(train_opt.get('every_step')))
         self.grad_clip = train_opt.get('grad_clip')
         self.amp = bool(train_opt.get('amp'))
         self.micro_batches = train_opt.get('micro_batches', 1)
         super().init_training_settings()
+
+    def answer_at_every_step(self, wanted: bool) -> None:
+        net = self.get_bare_model(self.net_g)
+        if wanted and not hasattr(net, 'every_step'):
+            raise UserError(f'train: every_step is true, but {type(net).__name__} answers after its last step only; '
+                            'take it out, or take network_g: {type: SpikerIR}.')
+        if wanted:
+            net.every_step = True
 
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True,
                      param_key: str | None = 'params') -> None:
@@ -93,12 +109,16 @@ class SNNModel(SRModel):
         return groups_by_decay([self.net_g])
 
     def setup_optimizers(self) -> None:
-        options = dict(self.opt['train']['optim_g'])
+        self.optimizer_g = self.add_optimizer(self.opt['train']['optim_g'], self.parameter_groups())
+
+    def add_optimizer(self, options: dict[str, Any], groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Build an optimizer, which every step then uses, from its options and parameter groups."""
+        options = dict(options)
         kind = options.pop('type')
         if 'fused' in inspect.signature(getattr(torch.optim, kind, object)).parameters:
             options.setdefault('fused', True)  # one kernel for all parameters
-        self.optimizer_g = self.get_optimizer(kind, self.parameter_groups(), **options)
-        self.optimizers.append(self.optimizer_g)
+        self.optimizers.append(self.get_optimizer(kind, groups, **options))
+        return self.optimizers[-1]
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:
@@ -118,29 +138,42 @@ class SNNModel(SRModel):
         """Run the student on the batch (``self.output``) and return its weighted loss terms by log key."""
         with SpikeTaps(self.get_bare_model(self.net_g)) if self.cri_rate else nullcontext() as taps:
             self.output = restore(self.net_g, self.lq, self.sigma)
-        terms: OrderedDict[str, Tensor] = OrderedDict()
-        if self.cri_pix:
-            terms['l_pix'] = self.cri_pix(self.output, self.gt)
-        if self.cri_perceptual:
-            perceptual, style = self.cri_perceptual(self.output, self.gt)
-            named = {'l_percep': perceptual, 'l_style': style}
-            terms.update({key: term for key, term in named.items() if term is not None})
-        if self.cri_fft:
-            terms['l_fft'] = self.cri_fft(self.output, self.gt)
+        if self.output.dim() == 5:
+            self.output = self.output.flatten(0, 1)
+        terms = self.image_losses(self.output)
         if self.cri_rate:
             pixels = self.lq.shape[0] * self.lq.shape[2] * self.lq.shape[3]
             terms['l_rate'] = self.cri_rate(taps.spikes, taps.fan_outs, pixels)
         return terms
 
+    def image_losses(self, restored: Tensor) -> OrderedDict[str, Tensor]:
+        """Losses of restored pictures (N, C, H, W), or (T*N, C, H, W) one step after the other, by log key."""
+        truth = self.gt.repeat(len(restored) // len(self.gt), 1, 1, 1)
+        terms: OrderedDict[str, Tensor] = OrderedDict()
+        if self.cri_pix:
+            terms['l_pix'] = self.cri_pix(restored, truth)
+        if self.cri_perceptual:
+            perceptual, style = self.cri_perceptual(restored, truth)
+            named = {'l_percep': perceptual, 'l_style': style}
+            terms.update({key: term for key, term in named.items() if term is not None})
+        if self.cri_fft:
+            terms['l_fft'] = self.cri_fft(restored, truth)
+        return terms
+
     def optimize_parameters(self, current_iter: int) -> None:
         logged = current_iter % self.opt['logger']['print_freq'] == 0
         counter = OperationCounter(self.get_bare_model(self.net_g)) if logged else None
-        self.optimizer_g.zero_grad(set_to_none=True)
+        if self.tandem:
+            for net in (self.get_bare_model(self.net_g), *([self.net_g_ema] if self.ema_decay > 0 else [])):
+                self.tandem.apply(net, current_iter)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         self.loss_terms = self.accumulate_gradients(current_iter, counter or nullcontext())
-        if self.grad_clip:
-            torch.nn.utils.clip_grad_norm_([p for group in self.optimizer_g.param_groups for p in group['params']],
-                                           self.grad_clip)
-        self.optimizer_g.step()
+        for optimizer in self.optimizers:
+            if self.grad_clip:
+                torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group['params']],
+                                               self.grad_clip)
+            optimizer.step()
         if self.ema_decay > 0:
             self.model_ema(decay=ema_decay_at(current_iter, self.ema_decay))
         self.training_cost = counter.report() if counter else None

@@ -5,7 +5,7 @@ state.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from basicsr_snn.spiking.neurons import build_neuron, count_limit
+from basicsr_snn.spiking.ternary import TernaryConv2d
 
 
 class SpikeConv2d(nn.Conv2d):
@@ -36,13 +37,20 @@ class SpikingConv(nn.Module):
         norm: ``none``, or ``bn`` for batch normalisation over time and batch (folds away for inference).
         stride: Stride of the convolution.
         gain: Factor on the initial weights; below 1 for the last convolution of a residual branch.
+        weights: ``float``, or ``ternary`` (:mod:`basicsr_snn.spiking.ternary`).
+
+    Attributes:
+        stand_in: What runs in place of the neuron for now, without a state of its own; None: the neuron.
     """
 
+    stand_in: Callable[[Tensor], Tensor] | None = None
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, neuron: Mapping[str, Any],
-                 norm: str = 'none', stride: int = 1, gain: float = 1.0) -> None:
+                 norm: str = 'none', stride: int = 1, gain: float = 1.0, weights: str = 'float') -> None:
         super().__init__()
         self.neuron = build_neuron(neuron, in_channels)
-        self.conv = SpikeConv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
+        kind = TernaryConv2d if weights == 'ternary' else SpikeConv2d
+        self.conv = kind(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
         self.norm = nn.BatchNorm2d(out_channels) if norm == 'bn' else nn.Identity()
         self.amplitude_folded = False
         self.fits_bytes = 0 < count_limit(self.neuron) <= torch.iinfo(torch.int8).max
@@ -50,6 +58,8 @@ class SpikingConv(nn.Module):
             self.conv.weight.mul_(gain)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.stand_in is not None:
+            return self.norm(self.conv(self.stand_in(x).flatten(0, 1))).to(x.dtype).unflatten(0, x.shape[:2])
         spikes = self.neuron(x)
         amplitude = None if self.amplitude_folded else getattr(self.neuron, 'amplitude', None)
         with spikes_kept_as_bytes(spikes) if self.fits_bytes else nullcontext():
@@ -59,7 +69,10 @@ class SpikingConv(nn.Module):
 
     @torch.no_grad()
     def fuse(self) -> None:
-        """Fold spike amplitude and normalisation into the convolution, for inference."""
+        """Fold spike amplitude and normalisation into the convolution, or pack its ternary weights, for inference."""
+        if isinstance(self.conv, TernaryConv2d):
+            self.conv.pack_weights()
+            return
         amplitude = getattr(self.neuron, 'amplitude', None)
         if amplitude is not None and not self.amplitude_folded:
             self.conv.weight.mul_(amplitude.view(1, -1, 1, 1))
@@ -89,14 +102,15 @@ class SpikingBlock(nn.Module):
         channels: Channels of the stream.
         neuron: The ``neuron:`` block of the options, for the neuron that reads the stream.
         hidden: The same for the neuron between the convolutions.
-        norm: See :class:`SpikingConv`.
+        norm, weights: See :class:`SpikingConv`.
     """
 
-    def __init__(self, channels: int, neuron: Mapping[str, Any], hidden: Mapping[str, Any], norm: str = 'none') -> None:
+    def __init__(self, channels: int, neuron: Mapping[str, Any], hidden: Mapping[str, Any], norm: str = 'none',
+                 weights: str = 'float') -> None:
         super().__init__()
         self.body = nn.Sequential(
-            SpikingConv(channels, channels, 3, neuron, norm),
-            SpikingConv(channels, channels, 3, hidden, norm, gain=0.5),
+            SpikingConv(channels, channels, 3, neuron, norm, weights=weights),
+            SpikingConv(channels, channels, 3, hidden, norm, gain=0.5, weights=weights),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,9 +120,10 @@ class SpikingBlock(nn.Module):
 class SpikingUpsample(nn.Module):
     """Twice the size: neuron, 1x1 convolution to four times the channels, sub-pixel shuffle (arXiv 1609.05158)."""
 
-    def __init__(self, in_channels: int, out_channels: int, neuron: Mapping[str, Any], norm: str = 'none') -> None:
+    def __init__(self, in_channels: int, out_channels: int, neuron: Mapping[str, Any], norm: str = 'none',
+                 weights: str = 'float') -> None:
         super().__init__()
-        self.expand = SpikingConv(in_channels, 4 * out_channels, 1, neuron, norm)
+        self.expand = SpikingConv(in_channels, 4 * out_channels, 1, neuron, norm, weights=weights)
 
     def forward(self, x: Tensor) -> Tensor:
         current = self.expand(x)

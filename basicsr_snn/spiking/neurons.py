@@ -12,6 +12,7 @@ from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.spiking.compiling import compile_wanted
+from basicsr_snn.spiking.dsr import DSRIFNode
 from basicsr_snn.spiking.leaky import IFNode, LeakyNode, LIFNode
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 
@@ -79,6 +80,7 @@ NEURONS: dict[str, Callable[..., nn.Module]] = {
     'LIFNode': _fusable(LIFNode, decay_input=False, v_threshold=0.15),
     'IFNode': _fusable(IFNode, v_threshold=0.15),
     'ParametricLIFNode': _binary(neuron.ParametricLIFNode, decay_input=False, v_threshold=0.15),
+    'DSRIFNode': DSRIFNode,
     'relu': _relu,
     'linear': _linear,
 }
@@ -89,6 +91,8 @@ threshold of 0.15 and ``decay_input: false`` are ESDNet's setting (arXiv 2405.06
 2407.20708); its threshold of 0.1 suits streams without normalisation, and one spike is worth the threshold to the next
 convolution, as in :class:`SignedILIF` (our choice). ``compile: true`` runs the sequence of ``SignedILIF``, ``LIFNode``
 and ``IFNode`` in one fused loop (:mod:`basicsr_snn.spiking.sequences`).
+
+``DSRIFNode`` is trained by differentiation on spike representation (:mod:`basicsr_snn.spiking.dsr`).
 
 ``relu`` and ``linear`` do not spike. ``{type: relu}`` everywhere makes the ANN twin of a student; of one with ``hidden:
 {lowest: 0}`` the closer twin is ``neuron: {type: linear}, hidden: {type: relu}``: each count before it is rounded.
@@ -141,7 +145,7 @@ def count_limit(layer: nn.Module) -> int:
 
 def is_neuron(layer: nn.Module) -> bool:
     """Whether a module is a neuron layer of :data:`NEURONS` (``relu`` and ``linear`` included)."""
-    return isinstance(layer, SignedILIF | neuron.BaseNode | FLOAT_LAYERS)
+    return isinstance(layer, SignedILIF | DSRIFNode | neuron.BaseNode | FLOAT_LAYERS)
 
 
 def is_spiking(layer: nn.Module) -> bool:
@@ -158,7 +162,14 @@ def reset_to_rest(net: nn.Module) -> None:
 
 @contextmanager
 def carried_state(net: nn.Module) -> Iterator[None]:
-    """Context in which the neurons of ``net`` go on, call by call, from where they are; it starts and ends at rest."""
+    """Context in which the neurons of ``net`` go on, call by call, from where they are; it starts and ends at rest.
+
+    Raises:
+        UserError: ``net`` has DSR neurons, which are defined over all steps at once.
+    """
+    if any(isinstance(module, DSRIFNode) for module in net.modules()):
+        raise UserError('exit_tolerance was given, but DSRIFNode runs all steps at once; leave exit_tolerance out, or '
+                        'choose another neuron.')
     neurons = [module for module in net.modules() if isinstance(module, SignedILIF | LeakyNode)]
     reset_to_rest(net)
     try:

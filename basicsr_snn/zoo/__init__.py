@@ -16,9 +16,6 @@ from basicsr_snn.restoring import deployed
 from basicsr_snn.weights import load_weights
 
 FOLDER = Path(__file__).parent
-DEFAULT = 'spikerir_small_color25'
-DEFAULTS = (DEFAULT, 'ffdnet_color')
-"""What ``denoise`` runs when no network is named: the first of these that is shipped."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +80,18 @@ def row(name: str) -> Row:
     return by_name[name]
 
 
-def default_name() -> str:
-    """Name of the network that ``denoise`` runs when none is named."""
+def default_name(channels: int = 3, sigma: float | None = None) -> str:
+    """Name of the network that ``denoise`` runs when none is named.
+
+    Args:
+        channels: Of the picture: 1 takes the grey student.
+        sigma: Noise level where it is known; one that a student was trained for takes that student, any other, as
+            none, the blind one.
+    """
+    wanted = ['spikerir_small_gray25'] if channels == 1 else []
+    wanted += [] if sigma is None else [f'spikerir_small_color{sigma:g}']
     shipped = {row.name for row in rows()}
-    return next(name for name in DEFAULTS if name in shipped)
+    return next(name for name in (*wanted, 'spikerir_small_colorblind', 'ffdnet_color') if name in shipped)
 
 
 def build(network: Mapping[str, Any]) -> nn.Module:

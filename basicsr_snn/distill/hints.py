@@ -1,0 +1,82 @@
+"""Pairs of features to bring together, as the options name them."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from basicsr.losses import build_loss
+from torch import nn
+
+from basicsr_snn.distill.adapters import check_time
+from basicsr_snn.errors import UserError, near_matches
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One feature of the student and the teacher's feature that it meets.
+
+    Attributes:
+        name: Name in the log.
+        of: Name of the teacher.
+        teacher: Module path in the teacher.
+        student: Module path in the student.
+        loss: Of a hint, the distance of the adapted student feature to the teacher's; of a tail, the distance of the
+            picture that the teacher makes of the adapted student feature to the clean one.
+        weight: Factor on the loss before the schedule.
+        time: Reduction over the student's time steps.
+        tail: Whether the student's feature goes on through the teacher (block-wise replacement).
+    """
+
+    name: str
+    of: str
+    teacher: str
+    student: str
+    loss: nn.Module
+    weight: float
+    time: str
+    tail: bool = False
+
+    @property
+    def key(self) -> str:
+        """Name in the log of losses."""
+        return f'l_{"tail" if self.tail else "hint"}_{self.name}'
+
+    @property
+    def matches_channels(self) -> bool:
+        """Whether an adapter has to bring the student's feature to the teacher's channels."""
+        return self.tail or getattr(self.loss, 'matches_channels', True)
+
+
+def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool = False) -> Hint:
+    """Build one entry of ``distill.hints``, or of ``distill.tails``.
+
+    Weight 0.12 and mean squared error are H-KD's (arXiv 2504.01755); the mean over time is our choice. Tails have
+    weight 1 and L1 (our choice).
+
+    Args:
+        options: ``{name, teacher, student, loss, weight, time, of}``.
+        teachers: Names of the teachers; the first is meant where ``of`` is missing.
+        tail: Whether it is an entry of ``tails``.
+
+    Raises:
+        UserError: Something is missing, a name with a dot, an unknown teacher.
+    """
+    where = 'tail' if tail else 'hint'
+    missing = [key for key in ('name', 'teacher', 'student') if not options.get(key)]
+    if missing:
+        raise UserError(f'A {where} of the distill: block lacks {", ".join(missing)}; write {{name: dec, teacher: '
+                        'PATH, student: PATH}.')
+    if '.' in options['name']:
+        raise UserError(f'{where.capitalize()} name "{options["name"]}" holds a dot; write a plain word, such as '
+                        f'{options["name"].replace(".", "_")}.')
+    teachers = list(teachers)
+    of = options.get('of', teachers[0])
+    if of not in teachers:
+        raise UserError(f'{where.capitalize()} "{options["name"]}" is of teacher "{of}", which is not there; did you '
+                        f'mean {" or ".join(near_matches(of, teachers))}?')
+    default_loss = {'type': 'L1Loss'} if tail else {'type': 'FeatureHintLoss'}
+    return Hint(name=options['name'], of=of, teacher=options['teacher'], student=options['student'],
+                loss=build_loss(dict(options.get('loss') or default_loss)),
+                weight=float(options.get('weight', 1.0 if tail else 0.12)),
+                time=check_time(options.get('time', 'mean'), options['name']), tail=tail)

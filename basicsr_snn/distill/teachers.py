@@ -1,0 +1,73 @@
+"""The frozen networks that teach: built from their options, run as deep as a step needs."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from basicsr.archs import build_network
+from torch import Tensor, nn
+
+from basicsr_snn.distill.taps import FeatureTaps, find_module
+from basicsr_snn.errors import UserError
+from basicsr_snn.restoring import restore
+from basicsr_snn.weights import load_weights
+
+ONLY = 'teacher'
+"""Name of the teacher of a block that has one, under ``teacher:``."""
+
+
+def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str, nn.Module]:
+    """Build the teachers of a ``distill:`` block by name.
+
+    Args:
+        options: ``{teacher: {...}}``, or ``{teachers: [{name: NAME, ...}, ...]}``, each with ``network``, ``path`` and
+            ``param_key``.
+        device: Where to put them.
+
+    Raises:
+        UserError: None or both kinds of block, a teacher without a name of its own or without weights, unfit weights.
+    """
+    one, several = options.get('teacher'), options.get('teachers')
+    if bool(one) == bool(several):
+        raise UserError('The distill: block needs either teacher: {network, path} or teachers: [{name, network, path}, '
+                        '...]; write one of them.')
+    if one:
+        return {ONLY: build_teacher(one, device)}
+    names = [teacher.get('name') for teacher in several]
+    if None in names or len(set(names)) < len(names):
+        raise UserError(f'distill.teachers need names of their own, but have {", ".join(map(str, names))}; write name: '
+                        'ffdnet for each.')
+    return {teacher['name']: build_teacher(teacher, device) for teacher in several}
+
+
+def build_teacher(options: Mapping[str, Any], device: torch.device) -> nn.Module:
+    """Build a frozen teacher: ``{network: {type: ...}, path: FILE, param_key: ~}``."""
+    teacher = build_network(dict(options['network']))
+    if options.get('path') is None:
+        raise UserError('distill.teacher has no path: an untrained teacher teaches nothing; write path: FILE.pth.')
+    load_weights(teacher, options['path'], options.get('param_key'))
+    return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
+
+
+def taught(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
+           to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+    """Features of a teacher at ``paths`` and, if it is run to the end, its picture; without gradients."""
+    paths = set(paths)
+    output = None
+    if paths or to_the_end:
+        with torch.no_grad(), FeatureTaps(teacher, paths, stop=not to_the_end) as taps:
+            output = restore(teacher, picture, sigma)
+        return taps.features, output
+    return {}, output
+
+
+@contextmanager
+def replaced_feature(net: nn.Module, path: str, feature: Tensor) -> Iterator[None]:
+    """Context in which the module at ``path`` answers with ``feature``, so that only what follows it is the net's."""
+    handle = find_module(net, path).register_forward_hook(lambda module, inputs, output: feature)
+    try:
+        yield
+    finally:
+        handle.remove()
