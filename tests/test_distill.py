@@ -206,6 +206,11 @@ def test_teacher_of_other_channels_and_unusable_hint_names(tmp_path):
         build_hint({'name': 'dec.0', 'teacher': 'model.2', 'student': 'decoder.0'}, ['teacher'])
 
 
+def test_a_hint_name_that_torch_uses_itself():
+    with pytest.raises(UserError, match='"half" is taken by torch; write another, such as half_feature'):
+        build_hint({'name': 'half', 'teacher': 'model.2', 'student': 'decoder.0'}, ['teacher'])
+
+
 def test_incomplete_hint_and_untrained_teacher():
     with pytest.raises(UserError, match='lacks teacher, student'):
         build_hint({'name': 'dec'}, ['teacher'])

@@ -20,6 +20,7 @@ from basicsr_snn.archs.esdnet_arch import (
     FloatTdbnConv,
     SpikingResidualBlock,
     SpikingTdbnConv,
+    parameters_seen_by_thop,
     threshold_of,
 )
 from basicsr_snn.energy import OperationCounter
@@ -29,6 +30,7 @@ from basicsr_snn.restoring import deployed
 from basicsr_snn.spiking.attention import MultiDimensionalAttention
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
+from basicsr_snn.spiking.ternary import parameters_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHORT = {'dim': 16, 'encoder_blocks': (1, 1, 1), 'decoder_blocks': (1, 1, 1)}
@@ -337,6 +339,22 @@ def test_tdbn_begins_at_the_threshold_of_the_neuron(neuron, v_th):
     assert second.norm.weight[0].item() == pytest.approx(0.2 * v_th / 2 ** 0.5)
 
 
+def test_parameters_are_those_of_the_published_code_and_of_its_counter():
+    with torch.device('meta'):
+        published, paper = ESDNet(), ESDNet(size='paper')
+    assert (parameters_of(published), parameters_seen_by_thop(published)) == (12_811_463, 165_911)  # ESDNet issue 11
+    assert (parameters_of(paper), parameters_seen_by_thop(paper)) == (15_584_503, 172_039)
+    assert [level[0].body[0].conv.in_channels for level in paper.encoder] == [48, 96, 192, 384]
+    assert [len(level) for level in paper.encoder] == [2, 2, 2, 2]
+
+
+def test_four_levels_run():
+    net = ESDNet(dim=16, encoder_blocks=[1, 1, 1, 1], decoder_blocks=[1, 1, 1, 0], T=1).eval()
+    assert net.multiple_of == 8
+    with torch.no_grad():
+        assert net(torch.rand(1, 3, 9, 17)).shape == (1, 3, 9, 17)
+
+
 def test_docstring_yaml_builds_the_published_network():
     options = yaml.safe_load(ESDNet.__doc__.split('.. code-block:: yaml')[1])
     with torch.device('meta'):
@@ -356,8 +374,9 @@ def test_training_file_shares_the_recipe_of_the_control_but_for_the_rate_of_lear
 @pytest.mark.parametrize(('options', 'sentence'), [
     ({'dim': 12}, 'dim: 12, but its attention needs 16 or more channels; write dim: 24'),
     ({'T': 0}, 'T: 0, but needs at least one time step; write T: 4'),
-    ({'encoder_blocks': [4, 4, 8, 8]}, r'encoder_blocks: \[4, 4, 8, 8\], but needs three .* write .*\[4, 4, 8\]'),
+    ({'encoder_blocks': [4, 4, 8, 8]}, r'encoder_blocks: \[4, 4, 8, 8\].* as many of both.* write .*\[4, 4, 8\]'),
     ({'decoder_blocks': [2, 0, 2]}, r'decoder_blocks: \[2, 0, 2\].* write .*\[2, 2, 2\]'),
+    ({'size': 'large'}, 'write size: published or size: paper'),
     ({'neuron': {'type': 'LIFNod'}}, 'did you mean LIFNode'),
 ])
 def test_mistakes_get_one_sentence(options, sentence):

@@ -16,7 +16,13 @@ from basicsr_snn.spiking.attention import CHANNEL_REDUCTION, MultiDimensionalAtt
 from basicsr_snn.spiking.blocks import SpikingConv, fuse_spiking_convs
 from basicsr_snn.spiking.neurons import build_neuron, reset_to_rest
 
-LEVELS = 3
+SIZES: dict[str, dict[str, tuple[int, ...]]] = {
+    'published': {'encoder_blocks': (4, 4, 8), 'decoder_blocks': (2, 2, 2)},
+    'paper': {'encoder_blocks': (2, 2, 2, 2), 'decoder_blocks': (2, 2, 2, 0)},
+}
+"""Presets: residual blocks of each level, finest first. ``paper`` is the student that H-KD describes (arXiv
+2504.01755: 48/96/192/384 channels, two blocks a level) made of these blocks, whose names it shares."""
+
 PUBLISHED_THRESHOLD = 0.15
 PUBLISHED_NEURON: Mapping[str, Any] = MappingProxyType(
     {'type': 'LIFNode', 'tau': 2.0, 'v_threshold': PUBLISHED_THRESHOLD, 'v_reset': 0.0, 'decay_input': False,
@@ -123,9 +129,9 @@ class ESDNet(nn.Module):
     """ESDNet (Song et al., IJCAI 2024, arXiv 2405.06277), the spiking deraining network, as a peer to compare with.
 
     Our own implementation of the published network. The stem and one convolution of three in each residual block read
-    floats, the latter at every time step; refinement and output convolution work on the mean over time. Three levels,
-    each with twice the channels of the one before; the finest decoder level has twice those of the finest encoder
-    level, as its concatenated input is not reduced. Output is added to the picture.
+    floats, the latter at every time step; refinement and output convolution work on the mean over time. Each level has
+    twice the channels of the one before; the finest decoder level has twice those of the finest encoder level, as its
+    concatenated input is not reduced. Output is added to the picture.
 
     Ours: the stem runs once, for the same result, instead of once a step; pictures of any size; membrane potentials
     start from rest inside every call; ``neuron`` and ``T`` are options; ``fuse()`` folds tdBN into the convolutions.
@@ -138,8 +144,9 @@ class ESDNet(nn.Module):
     Args:
         in_ch: Channels of the picture, 3 (RGB) or 1 (grey).
         dim: Channels of the finest encoder level, >= 16. Published: 48 (12,811,463 parameters).
-        encoder_blocks: Residual blocks of the three encoder levels, finest first.
-        decoder_blocks: Residual blocks of the three decoder levels, finest first.
+        size: Preset of blocks: ``published`` (three levels), or ``paper`` (four; H-KD's student, 15 M parameters).
+        encoder_blocks: Residual blocks of the encoder levels, finest first, at least 1 each; overrides the preset.
+        decoder_blocks: The same of the decoder levels, the last of which is as coarse as the encoder's, and may be 0.
         T: Time steps, >= 1, a part of the weights.
         neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options; by default
             the published one (:data:`PUBLISHED_NEURON`). tdBN begins at its threshold. ``{type: relu}`` is the ANN
@@ -150,7 +157,8 @@ class ESDNet(nn.Module):
         mirrored where the picture is large enough, else replicated). Output is not clipped.
 
     Raises:
-        UserError: ``dim`` below 16, ``T`` below 1, other than three numbers of blocks, or ``T`` changed after building.
+        UserError: Unknown size, ``dim`` below 16, ``T`` below 1, blocks that do not match, or ``T`` changed after
+            building.
 
     .. code-block:: yaml
 
@@ -163,13 +171,13 @@ class ESDNet(nn.Module):
           neuron: {type: LIFNode, v_threshold: 0.15, decay_input: false, surrogate: sigmoid}
     """
 
-    multiple_of = 2 ** (LEVELS - 1)
-
-    def __init__(self, in_ch: int = 3, dim: int = 48, encoder_blocks: Sequence[int] = (4, 4, 8),
-                 decoder_blocks: Sequence[int] = (2, 2, 2), T: int = 4,  # noqa: N803
-                 neuron: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, in_ch: int = 3, dim: int = 48, encoder_blocks: Sequence[int] | None = None,
+                 decoder_blocks: Sequence[int] | None = None, T: int = 4,  # noqa: N803
+                 neuron: Mapping[str, Any] | None = None, size: str = 'published') -> None:
         super().__init__()
+        encoder_blocks, decoder_blocks = _blocks(size, encoder_blocks, decoder_blocks)
         _check(dim, encoder_blocks, decoder_blocks, T)
+        self.multiple_of = 2 ** (len(encoder_blocks) - 1)
         neuron = PUBLISHED_NEURON if neuron is None else neuron
         v_th = threshold_of(neuron)
         self._steps = T
@@ -177,15 +185,16 @@ class ESDNet(nn.Module):
         def level(channels: int, blocks: int) -> nn.Sequential:
             return nn.Sequential(*[SpikingResidualBlock(channels, neuron, v_th, T) for _ in range(blocks)])
 
-        wide = (dim, 2 * dim, 4 * dim)
+        wide = [dim * 2 ** level for level in range(len(encoder_blocks))]
         self.stem = nn.Conv2d(in_ch, dim, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList([level(c, b) for c, b in zip(wide, encoder_blocks, strict=True)])
         self.down = nn.ModuleList(
             [SpikingTdbnConv(c, 2 * c, 3, neuron, v_th, stride=2) for c in wide[:-1]])
         self.decoder = nn.ModuleList(
-            [level(c, b) for c, b in zip((4 * dim, 2 * dim, 2 * dim), reversed(decoder_blocks), strict=True)])
+            [level(c, b) for c, b in zip([*wide[:0:-1], 2 * dim], reversed(decoder_blocks), strict=True)])
         self.up = nn.ModuleList([BilinearUpsample(2 * c, c, neuron, v_th) for c in reversed(wide[:-1])])
-        self.reduce = nn.ModuleList([SpikingTdbnConv(4 * dim, 2 * dim, 1, neuron, v_th), nn.Identity()])
+        self.reduce = nn.ModuleList(
+            [*[SpikingTdbnConv(2 * c, c, 1, neuron, v_th) for c in wide[-2:0:-1]], nn.Identity()])
         self.refinement = FeatureRefinement(2 * dim)
         self.head = nn.Conv2d(2 * dim, in_ch, 3, padding=1)
 
@@ -248,13 +257,32 @@ def threshold_of(neuron: Mapping[str, Any]) -> float:
     return float(getattr(built, 'v_threshold', PUBLISHED_THRESHOLD))
 
 
+def parameters_seen_by_thop(net: ESDNet) -> int:
+    """Parameters that the counter ``thop`` would report of the published code.
+
+    It knows torch's own layers and counts SpikingJelly's convolutions and normalisations, which are most of the
+    network, as nothing: attention, refinement and output convolution remain (165,911 of 12,811,463).
+    """
+    attention = [module for module in net.modules() if isinstance(module, MultiDimensionalAttention)]
+    return sum(p.numel() for part in (*attention, net.refinement, net.head) for p in part.parameters())
+
+
+def _blocks(size: str, encoder_blocks: Sequence[int] | None,
+            decoder_blocks: Sequence[int] | None) -> tuple[Sequence[int], Sequence[int]]:
+    if size not in SIZES:
+        raise UserError(f'ESDNet has no size "{size}"; write size: {" or size: ".join(SIZES)}.')
+    return encoder_blocks or SIZES[size]['encoder_blocks'], decoder_blocks or SIZES[size]['decoder_blocks']
+
+
 def _check(dim: int, encoder_blocks: Sequence[int], decoder_blocks: Sequence[int], steps: int) -> None:
     if dim < CHANNEL_REDUCTION:
         raise UserError(f'ESDNet was given dim: {dim}, but its attention needs {CHANNEL_REDUCTION} or more channels; '
                         'write dim: 24 or the published 48.')
     if steps < 1:
         raise UserError(f'ESDNet was given T: {steps}, but needs at least one time step; write T: 4, as published.')
-    for key, blocks in (('encoder_blocks', encoder_blocks), ('decoder_blocks', decoder_blocks)):
-        if len(blocks) != LEVELS or min(blocks) < 1:
-            raise UserError(f'ESDNet was given {key}: {list(blocks)}, but needs three numbers of at least 1, finest '
-                            f'level first; write {key}: {[4, 4, 8] if key.startswith("e") else [2, 2, 2]}.')
+    if len(encoder_blocks) != len(decoder_blocks) or len(encoder_blocks) < 2 or \
+            min(*encoder_blocks, *decoder_blocks[:-1]) < 1 or decoder_blocks[-1] < 0:
+        raise UserError(f'ESDNet was given encoder_blocks: {list(encoder_blocks)} and decoder_blocks: '
+                        f'{list(decoder_blocks)}, but needs as many of both, finest level first, of at least 1 (the '
+                        'last of the decoder of at least 0); write encoder_blocks: [4, 4, 8] and decoder_blocks: '
+                        '[2, 2, 2].')

@@ -70,6 +70,9 @@ def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool =
     if '.' in options['name']:
         raise UserError(f'{where.capitalize()} name "{options["name"]}" holds a dot; write a plain word, such as '
                         f'{options["name"].replace(".", "_")}.')
+    if hasattr(nn.ModuleDict, options['name']):
+        raise UserError(f'{where.capitalize()} name "{options["name"]}" is taken by torch; write another, such as '
+                        f'{options["name"]}_feature.')
     teachers = list(teachers)
     of = options.get('of', teachers[0])
     if of not in teachers:
