@@ -50,9 +50,10 @@ def stubs(tmp_path, monkeypatch):
             stub_pictures(dataset, tmp_path)
         stub_weights(options['network_g'], options['path'].get(BASICSR_PRETRAINED), options['path'].get('param_key_g'),
                      tmp_path)
-        teacher = (options.get('distill') or {}).get('teacher')
-        if teacher:
-            stub_weights(teacher['network'], teacher['path'], teacher.get('param_key'), tmp_path)
+        distill = options.get('distill') or {}
+        for teacher in distill.get('teachers') or [distill.get('teacher') or {}]:
+            if teacher.get('path'):
+                stub_weights(teacher['network'], teacher['path'], teacher.get('param_key'), tmp_path)
 
     return make
 
@@ -63,16 +64,33 @@ def test_every_option_file_passes_check(file, stubs, capsys):
     assert main(['check', '-opt', str(file)]) == 0
     printed = capsys.readouterr().out
     assert 'all values finite' in printed
-    assert ('student decoder.0' in printed) == ('distill' in read_options(file))
+    assert ('\ndistill' in printed) == ('distill' in read_options(file))
 
 
 def test_the_option_files_cover_what_the_project_promises():
     names = {str(file.relative_to(REPOSITORY / 'options').with_suffix('')) for file in OPTION_FILES}
     assert {f'train/SpikerIR/{kind}_color{sigma}' for kind in ('hkd_ffdnet', 'hkd_dncnn', 'control', 'twin')
             for sigma in (15, 25, 50, 'blind')} < names
+    methods = ('control', 'hkd', 'hkd_paper', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn', 'hybrid', 'tna',
+               'tna_ternary', 'decoupled', 'rate', 'dsr', 'tandem')
+    assert {f'train/distillation/{method}' for method in methods} < names
     tested = {block['name'] for file in OPTION_FILES if file.parts[-3] == 'test'
               for block in read_options(file)['datasets'].values()}
     assert tested == {'CBSD68', 'Kodak24', 'McMaster', 'Urban100', 'BSD68', 'Set12'}
+
+
+def test_methods_differ_from_their_control_in_what_they_need_only():
+    """Data, schedule, validation and optimiser are the control's; hkd_paper's network has its own learning rate."""
+    control = read_options(REPOSITORY / 'options/train/distillation/control.yml')
+    for file in (REPOSITORY / 'options/train/distillation').glob('*.yml'):
+        options = read_options(file)
+        same = [key for key in control if key not in ('name', 'model_type', 'network_g', 'train')]
+        assert all(options[key] == control[key] for key in same), file
+        assert set(options) - set(control) <= {'distill'}, file
+        own = {'optim_g'} if file.stem == 'hkd_paper' else {'every_step', 'tandem', 'rate_opt'}
+        differing = {key for key in {*options['train'], *control['train']}
+                     if options['train'].get(key) != control['train'].get(key)}
+        assert differing <= own, file
 
 
 def test_students_control_and_twin_share_their_recipe():

@@ -1,4 +1,4 @@
-"""Table and plot of the comparison, from ``results.csv`` and ``curves.csv``: ``python benchmarks/distillation/draw.py``."""
+"""Table and plot of the comparison, from ``results.csv`` and ``curves.csv``: ``benchmarks/distillation/draw.py``."""
 from __future__ import annotations
 
 import statistics
@@ -16,8 +16,8 @@ TABLE, PLOT = HERE / 'results.md', Path('docs/images/distillation.png')
 def table() -> str:
     """A line a method: means over seeds, and the largest difference between seeds."""
     rows = read(HERE / 'results.csv')
-    header = ['method', 'seeds', 'steps', 'val PSNR', 'spread', 'CBSD68 PSNR', 'ACs/px', 's a step / control', 'seconds',
-              'steps to control']
+    header = ['method', 'seeds', 'steps', 'val PSNR', 'spread', 'CBSD68 PSNR', 'ACs/px', 's a step / control',
+              'seconds', 'steps to control']
     lines = [header, ['---'] * len(header)]
     of_control = [float(row['seconds']) for row in rows if row['method'] == 'control']
     for method in METHODS:
