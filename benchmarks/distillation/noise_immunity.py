@@ -1,0 +1,111 @@
+"""Networks trained on one noise met with others: ``benchmarks/distillation/noise_immunity.py -n NAME [NAME ...]``.
+
+KDSNN (arXiv 2304.05627) claims that distilled spiking networks withstand noise that they were not trained on. Scores
+are PSNR of the first pictures of CBSD68 under seeded noise of several kinds, and of the real pairs of PolyU.
+"""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import basicsr_snn  # noqa: F401 - before basicsr
+
+# isort: split
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from skimage.util import random_noise
+from torch import nn
+
+from basicsr_snn import zoo
+from basicsr_snn.bench.contenders import NetworkContender
+from basicsr_snn.data.pictures import list_pictures, read_picture
+from basicsr_snn.options import read_options
+from basicsr_snn.scoring import eight_bits, psnr
+
+CLEAN, REAL = Path('datasets/CBSD68'), Path('datasets/PolyU')
+Degradation = Callable[[np.ndarray], np.ndarray]
+
+
+def gaussian(sigma: float) -> Degradation:
+    return lambda clean: random_noise(clean, 'gaussian', rng=0, clip=False, var=(sigma / 255) ** 2)
+
+
+def jpeg(quality: int) -> Degradation:
+    def degrade(clean: np.ndarray) -> np.ndarray:
+        stored = np.rint(clean[..., ::-1] * 255).astype(np.uint8)
+        _, coded = cv2.imencode('.jpg', stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1] / 255
+
+    return degrade
+
+
+DEGRADATIONS: dict[str, Degradation] = {
+    'Gaussian, sigma 15': gaussian(15),
+    'Gaussian, sigma 25': gaussian(25),
+    'Gaussian, sigma 35': gaussian(35),
+    'Poisson, peak 255': lambda clean: random_noise(clean, 'poisson', rng=0, clip=False),
+    'speckle, variance 0.04': lambda clean: random_noise(clean, 'speckle', rng=0, clip=False, var=0.04),
+    'salt and pepper, 2 %': lambda clean: random_noise(clean, 's&p', rng=0, amount=0.02),
+    'JPEG, quality 20': jpeg(20),
+}
+
+
+def synthetic_pairs(degrade: Degradation, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for file in list_pictures(CLEAN)[:count]:
+        clean = read_picture(file).pixels
+        yield degrade(clean.astype(np.float64)).astype(np.float32), clean
+
+
+def real_pairs(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for noisy in sorted(REAL.glob('*_real.*'))[:count]:
+        clean = noisy.with_name(noisy.name.replace('_real.', '_mean.'))
+        yield read_picture(noisy).pixels, read_picture(clean).pixels
+
+
+def batch(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+
+
+@torch.inference_mode()
+def mean_psnr(net: nn.Module | None, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Mean PSNR of a network, or of the degraded pictures themselves."""
+    scores = []
+    for noisy, clean in pairs:
+        restored = batch(noisy) if net is None else net(batch(noisy))
+        scores.append(psnr(eight_bits(restored), eight_bits(batch(clean))))
+    return float(np.mean(scores))
+
+
+def networks(args: argparse.Namespace) -> dict[str, nn.Module | None]:
+    found: dict[str, nn.Module | None] = {'degraded': None, **{name: zoo.load(name) for name in args.name}}
+    for given in args.trained:
+        options, weights = given.split('=')
+        network = read_options(options)['network_g']
+        found[Path(options).stem] = NetworkContender(options, network, Path(weights), 'params_ema').build().net
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks')
+    parser.add_argument('--trained', nargs='+', default=[], metavar='X.yml=W.pth', help='trained networks')
+    parser.add_argument('--pictures', type=int, default=16, help='of each set (default: %(default)s)')
+    parser.add_argument('--markdown', type=Path, default=Path(__file__).with_name('noise_immunity.md'))
+    args = parser.parse_args()
+    columns = networks(args)
+    lines = [['PSNR, dB', *columns], ['---'] * (1 + len(columns))]
+    kinds = {**{name: (lambda degrade=degrade: synthetic_pairs(degrade, args.pictures))
+                for name, degrade in DEGRADATIONS.items()}, 'PolyU, real': lambda: real_pairs(args.pictures)}
+    for kind, pairs in track(kinds.items(), console=Console(stderr=True)):
+        lines.append([kind, *(f'{mean_psnr(net, pairs()):.2f}' for net in columns.values())])
+    text = '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
+    args.markdown.write_text(text, encoding='utf-8')
+    print(text)
+
+
+if __name__ == '__main__':
+    main()
