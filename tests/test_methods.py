@@ -81,6 +81,27 @@ def test_tail_runs_the_students_feature_through_the_rest_of_the_teacher(work):
     assert not any(module._forward_hooks for module in teacher.modules())
 
 
+def test_the_ann_twin_may_teach_by_hints_and_by_its_tail(work):
+    network = {'type': 'SpikerIR', 'channels': [4, 6], 'blocks': [1, 1], 'neuron': {'type': 'relu'}}
+    torch.save(build_network(dict(network)).state_dict(), 'twin.pth')
+    model = distilled(work, teachers=[{'name': 'twin', 'network': network, 'path': 'twin.pth'}],
+                      hints=[{'name': 'dec', 'teacher': 'decoder.0', 'student': 'decoder.0', 'weight': 2.0}],
+                      tails=[{'name': 'mid', 'teacher': 'middle', 'student': 'middle'}])
+    terms = model.compute_losses(1)
+    twin, adapters = model.distillation.teachers['twin'], model.net_adapters.adapters
+    with model.distillation.student_taps(model.net_g) as taps:
+        model.net_g(model.lq)
+    with model.distillation.student_taps(twin) as of_twin:
+        twin(model.lq)
+    mine = adapters['dec'].project(taps.features['decoder.0'].mean(0))
+    assert terms['l_hint_dec'].item() == pytest.approx(
+        2 * (mine - of_twin.features['decoder.0'][0]).square().mean().item(), rel=1e-4)
+    x = twin.up[0](adapters['mid'].project(taps.features['middle'].mean(0))[None])
+    x = twin.decoder[0](x + twin.encoder[0](twin.stem(model.lq)[None]))
+    picture = model.lq + twin.head(x)[0]
+    assert terms['l_tail_mid'].item() == pytest.approx((picture - model.gt).abs().mean().item(), rel=1e-4)
+
+
 def test_several_teachers_give_hints_by_name_and_a_mean_picture(work):
     other = {'type': 'FFDNet', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}
     torch.save(build_network(dict(other)).state_dict(), 'other.pth')

@@ -53,20 +53,27 @@ def build_teacher(options: Mapping[str, Any], device: torch.device) -> nn.Module
 
 def taught(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
            to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
-    """Features of a teacher at ``paths`` and, if it is run to the end, its picture; without gradients."""
+    """Features (N, C, H, W) of a teacher at ``paths`` and, if it is run to the end, its picture; without gradients.
+
+    Of a teacher that has time, such as the ANN twin of a student, the mean over its steps.
+    """
     paths = set(paths)
+    if not paths and not to_the_end:
+        return {}, None
     output = None
-    if paths or to_the_end:
-        with torch.no_grad(), FeatureTaps(teacher, paths, stop=not to_the_end) as taps:
-            output = restore(teacher, picture, sigma)
-        return taps.features, output
-    return {}, output
+    with torch.no_grad(), FeatureTaps(teacher, paths, stop=not to_the_end) as taps:
+        output = restore(teacher, picture, sigma)
+    return {path: feature.mean(0) if feature.dim() == 5 else feature for path, feature in taps.features.items()}, output
 
 
 @contextmanager
 def replaced_feature(net: nn.Module, path: str, feature: Tensor) -> Iterator[None]:
-    """Context in which the module at ``path`` answers with ``feature``, so that only what follows it is the net's."""
-    handle = find_module(net, path).register_forward_hook(lambda module, inputs, output: feature)
+    """Context in which the module at ``path`` answers with ``feature`` (N, C, H, W), at each step of a network that has
+    time, so that only what follows it is the net's."""
+    def replace(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        return feature.expand(output.shape[0], *feature.shape) if output.dim() == 5 else feature
+
+    handle = find_module(net, path).register_forward_hook(replace)
     try:
         yield
     finally:
