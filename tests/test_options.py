@@ -101,7 +101,8 @@ def test_students_control_and_twin_share_their_recipe():
         for recipe in recipes:
             for key in ('name', 'model_type', 'distill'):
                 recipe.pop(key, None)
-            del recipe['network_g']['neuron'], recipe['network_g']['hidden']
+            for key in ('neuron', 'hidden', 'stages'):
+                recipe['network_g'].pop(key, None)
             recipe['train'].pop('rate_opt', None)  # an ANN has no spikes to limit
         assert all(recipe == recipes[0] for recipe in recipes)
 

@@ -1,0 +1,64 @@
+"""Start weights of a spiking student from its trained ANN twin: its weights, and thresholds that fit its streams.
+
+``python benchmarks/design/twin_start.py -opt STUDENT.yml TWIN.pth OUT.pth`` sets the threshold of each channel to a
+share of the standard deviation of what the neuron receives on training pictures, layer by layer, so that a layer is
+fitted to the counts of those before it. A signed count of 0.4 standard deviations emits two events a neuron on Gaussian
+input. The head's counts are finer: their rounding enters the picture unfiltered (docs/design-log.md, no. 37).
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import basicsr_snn  # noqa: F401 - before basicsr
+
+# isort: split
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn import zoo
+from basicsr_snn.bench.evaluation_set import EvaluationSet
+from basicsr_snn.options import read_options
+from basicsr_snn.weights import load_weights
+
+PICTURES, CROP, SMALLEST = 16, 128, 1e-3
+
+
+@torch.no_grad()
+def fit_thresholds(net: nn.Module, noisy: Tensor, share: float, share_of_head: float) -> None:
+    """Set each threshold of ``net`` to ``share`` of the standard deviation of its channel, in order of execution."""
+    def fit(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        part = share_of_head if layer is net.head.neuron else share
+        layer.log_threshold.copy_((part * inputs[0].std((0, 1, 3, 4))).clamp_min(SMALLEST).log())
+
+    layers = [module for module in net.modules() if hasattr(module, 'log_threshold')]
+    handles = [layer.register_forward_pre_hook(fit) for layer in layers]
+    net(noisy)
+    for handle in handles:
+        handle.remove()
+
+
+def training_crops(options: dict[str, Any]) -> Tensor:
+    block = {**options['datasets']['val'], 'subset': options['datasets']['train']['subset']}
+    pictures = EvaluationSet({'val_1': block}, PICTURES)
+    return torch.cat([given[..., :CROP, :CROP] for given, _, _ in pictures])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('-opt', type=Path, required=True, help='option file of the student')
+    parser.add_argument('twin', type=Path)
+    parser.add_argument('target', type=Path)
+    parser.add_argument('--share', type=float, default=0.4, help='default: %(default)s')
+    parser.add_argument('--head', type=float, default=0.1, help='the same for the head (default: %(default)s)')
+    args = parser.parse_args()
+    options = read_options(args.opt)
+    net = zoo.build(options['network_g'])
+    load_weights(net, args.twin, strict=False)
+    fit_thresholds(net, training_crops(options), args.share, args.head)
+    torch.save({'params': net.state_dict()}, args.target)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,113 @@
+"""The scripts behind the pages: what they read from logs, and the start weights that they make."""
+from __future__ import annotations
+
+import math
+import sys
+
+import binary_start
+import compare
+import page
+import pytest
+import ship
+import torch
+from scores import Score
+from twin_start import fit_thresholds
+
+from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.spiking.neurons import build_neuron
+
+LOG = """2026-11-25 10:00:00,000 INFO: Start training
+2026-11-25 10:00:10,000 INFO: [x..][epoch:  0, iter:     500, lr:(1e-3,)] l_pix: 1e-2
+2026-11-25 10:00:20,000 INFO: [x..][epoch:  0, iter:   1,000, lr:(1e-3,)] l_pix: 1e-2
+2026-11-25 10:00:50,000 INFO: Validation V
+\t # psnr: 29.5000\tBest: 29.5000 @ 1000 iter
+
+2026-11-25 10:00:50,500 INFO: Cost on V (2 pictures counted)
+\t # SynOps: 12,345 ACs/px, 300 MACs/px
+
+2026-11-25 10:01:00,500 INFO: [x..][epoch:  0, iter:   1,500, lr:(1e-3,)] l_pix: 1e-2
+"""
+RESUMED = """2026-11-25 12:00:00,000 INFO: Resuming
+2026-11-25 12:00:30,000 INFO: [x..][epoch:  0, iter:   2,000, lr:(1e-3,)] l_pix: 1e-2
+2026-11-25 12:00:50,000 INFO: Validation V
+\t # psnr: 30.2500\tBest: 30.2500 @ 2001 iter
+
+2026-11-25 12:00:50,500 INFO: Cost on V (2 pictures counted)
+\t # SynOps: 23,456 ACs/px, 300 MACs/px
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    (tmp_path / 'train_x_1.log').write_text(LOG)
+    (tmp_path / 'train_x_2.log').write_text(RESUMED)
+    return tmp_path
+
+
+def test_model_cards_add_up_the_hours_of_all_runs_and_keep_the_curve(experiment):
+    hours, curve = ship.scan_logs(experiment)
+    assert hours * 3600 == pytest.approx(60 + 50)
+    assert curve == [(1000, 29.5), (2000, 30.25)]
+
+
+def test_the_comparison_times_training_without_validations(experiment):
+    assert compare.curve(experiment) == [(1000, 10.0, 29.5), (2000, 20.0, 30.25)]
+    assert compare.accumulations(experiment) == 23456
+
+
+def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, 'HERE', tmp_path)
+    points = [('control', 0, 10, 29.0), ('control', 0, 20, 30.0), ('hkd', 0, 10, 30.1), ('hkd', 0, 20, 30.2),
+              ('tna', 0, 20, 29.9), ('hkd', 1, 10, 31.0)]
+    compare.write(tmp_path / 'curves.csv', compare.CURVE_COLUMNS, [
+        {'method': m, 'seed': s, 'step': step, 'seconds': 1, 'val_psnr': db} for m, s, step, db in points])
+    rows = [{'method': m, 'seed': s, 'steps': 20, 'val_psnr': db} for m, s, db in
+            (('control', 0, 30.0), ('hkd', 0, 30.2), ('tna', 0, 29.9), ('hkd', 1, 31.0))]
+    assert [row['steps_to_control'] for row in compare.with_speed(rows)] == [20, 10, '', '']
+
+
+def test_the_table_of_results_sorts_references_students_teachers():
+    def score(name: str, psnr: str, **more: str) -> Score:
+        return Score(**{'set': 'CBSD68', 'sigma': 25, 'name': name, 'weights': '', 'pictures': 68, 'psnr': psnr,
+                        'ssim': '0.9', 'params': '1000', 'macs_per_px': '', 'acs_per_px': '', 'events_per_neuron': '',
+                        'nj_per_px': '5.0', **more})
+
+    table = page._table([score('ffdnet_color', '31.2'), score('spikerir_small_color25', '30.9'),
+                         score('spikerir_tiny_color25', '30.4'), score('noisy', '20.5', params='')],
+                        ('CBSD68', 'Kodak24'))
+    names = [line.split('|')[1].strip() for line in table.splitlines()[2:]]
+    assert names == ['noisy', 'spikerir_tiny_color25', 'spikerir_small_color25', 'ffdnet_color']
+    assert 'CBSD68 (68)' in table
+    assert 'Kodak24' not in table
+    assert '| noisy | - |' in table
+
+
+def test_thresholds_are_fitted_layer_by_layer():
+    torch.manual_seed(0)
+    net = SpikerIR(channels=[4, 4], blocks=[1, 1])
+    crops = torch.rand(2, 3, 16, 16)
+    received = {}
+    fit_thresholds(net, crops, 0.4, 0.1)
+    for name in ('encoder.0.0.body.1.neuron', 'head.neuron'):
+        net.get_submodule(name).register_forward_pre_hook(
+            lambda layer, inputs, name=name: received.update({name: inputs[0].std((0, 1, 3, 4))}))
+    with torch.no_grad():
+        net(crops)
+    hidden, head = received.values()
+    assert torch.allclose(net.encoder[0][0].body[1].neuron.amplitude, 0.4 * hidden, rtol=1e-3)
+    assert torch.allclose(net.head.neuron.amplitude, 0.1 * head, rtol=1e-3)
+
+
+def test_binary_start_emits_the_same_counts_over_its_steps(tmp_path, monkeypatch):
+    counting = build_neuron({'type': 'SignedILIF', 'D': 4, 'lowest': 0, 'threshold': 0.05}, 1)
+    torch.save({'params_ema': counting.state_dict()}, tmp_path / 'in.pth')
+    monkeypatch.setattr(sys, 'argv', ['x', str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')])
+    binary_start.main()
+    binary = build_neuron({'type': 'SignedILIF', 'D': 1, 'lowest': 0, 'decay': 1.0}, 1)
+    binary.load_state_dict(torch.load(tmp_path / 'out.pth', weights_only=True)['params'])
+    assert binary.amplitude.item() == pytest.approx(0.2)
+    x = torch.tensor([-0.1, 0.0, 0.049, 0.103, 0.148, 0.3]).view(1, 1, 1, 1, 6)
+    spikes = binary(x.expand(4, *x.shape[1:]))
+    assert spikes.sum(0).flatten().tolist() == counting(x).flatten().tolist()
+    assert math.isclose((spikes.mean(0) * binary.amplitude).sum().item(),
+                        (counting(x) * counting.amplitude).sum().item(), rel_tol=1e-5)
