@@ -75,11 +75,19 @@ def test_result_is_that_of_the_network(tmp_path):
     np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), expected, atol=1)  # a half may tip
 
 
-def test_default_network_is_that_of_the_zoo(tmp_path):
-    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(13, 10, 3))
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out') == 0
-    expected = as_stored(load(zoo.default_name())(as_batch(stored)), np.uint8)
-    np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), expected, atol=1)
+@pytest.mark.parametrize(('level', 'colour'), [(None, 'colorblind'), (15, 'color15'), (30, 'colorblind')])
+def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level, colour):
+    stored = save(tmp_path / 'in' / 'colour.png', smooth_picture(13, 10, 3))
+    grey = save(tmp_path / 'in' / 'grey.png', smooth_picture(13, 10))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *(() if level is None else ('--sigma', level))) == 0
+    said = capsys.readouterr().err
+    assert f'colour pictures are restored by spikerir_small_{colour}\n' in said
+    assert 'grey pictures are restored by spikerir_small_gray25\n' in said
+    expected = as_stored(load(f'spikerir_small_{colour}')(as_batch(stored)), np.uint8)
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'colour.png').astype(int), expected, atol=1)
+    restored = load('spikerir_small_gray25')(torch.from_numpy(grey.astype(np.float32) / 255)[None, None])
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'grey.png').astype(int),
+                               restored[0, 0].mul(255).round().clamp(0, 255), atol=1)
 
 
 def test_sixteen_bits_stay_sixteen(tmp_path, small):
