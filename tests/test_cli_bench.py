@@ -36,7 +36,7 @@ def test_table_in_all_forms(folder, tmp_path, capsys):
     shown = capsys.readouterr()
     assert all(name in shown.out for name in NAMES)
     student, teacher = read_csv(out / 't.csv')
-    assert (student['name'], student['spiking'], student['params'], student['D']) == (NAMES[0], 'true', '82067', '4')
+    assert (student['name'], student['spiking'], student['params'], student['D']) == (NAMES[0], 'true', '82935', '32')
     assert (teacher['name'], teacher['spiking'], teacher['params']) == (NAMES[1], 'false', '852108')
     assert float(student['energy_nj_px_fp32']) < float(teacher['energy_nj_px_fp32'])
     assert json.loads((out / 't.json').read_text())['rows'][0]['details']['float_layers'] == ['stem']
