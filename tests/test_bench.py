@@ -83,7 +83,7 @@ def test_row_of_a_spiking_network_and_of_its_twin(tmp_path, pictures):
     assert len(seen) == len(pictures) == 2
     assert (student.spiking, student.T, student.D, twin.spiking, twin.T, twin.D) == (True, 1, 4, False, None, None)
     assert student.params == sum(p.numel() for p in zoo.build(TINY).parameters())
-    assert (twin.acs_per_px, twin.firing_rate, student.macs_per_px) == (0, None, 8 * 27)
+    assert (twin.acs_per_px, twin.firing_rate, student.macs_per_px) == (0, None, 12 * 27)
     assert student.energy_nj_px_fp32 == pytest.approx((4.6 * student.macs_per_px + 0.9 * student.acs_per_px) / 1000)
     assert student.energy_nj_px_int8 == pytest.approx((0.23 * student.macs_per_px + 0.03 * student.acs_per_px) / 1000)
     assert student.energy_nj_px_neuromorphic == pytest.approx(
