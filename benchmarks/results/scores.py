@@ -1,0 +1,159 @@
+"""Scores of the shipped networks, of BM3D and of the noisy pictures on the standard sets, row by row in ``scores.csv``.
+
+``python benchmarks/results/scores.py`` measures what the table lacks and then writes docs/results.md. A row holds the
+checksum of its weights, so that new weights are measured anew; ``--fresh`` measures everything.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import basicsr_snn  # noqa: F401 - before basicsr
+
+# isort: split
+from page import write_page
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+from torch import Tensor
+
+from basicsr_snn import zoo
+from basicsr_snn.bench.contenders import BM3DContender, Contender, contender_of_options, shipped_contender
+from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
+from basicsr_snn.bench.measuring import measure
+
+HERE = Path(__file__).parent
+TABLE = HERE / 'scores.csv'
+COLOUR_SETS = ('CBSD68', 'Kodak24', 'Urban100')
+GREY_SETS = ('Set12', 'BSD68')
+SIGMAS = (15, 25, 50)
+GREY_DNCNN = Path('options/test/DnCNN')
+
+
+@dataclass(frozen=True)
+class Score:
+    """One network on one set at one noise level: means over ``pictures``; costs a pixel where they are counted."""
+
+    set: str
+    sigma: int
+    name: str
+    weights: str
+    pictures: int
+    psnr: str
+    ssim: str
+    params: str
+    macs_per_px: str
+    acs_per_px: str
+    events_per_neuron: str
+    nj_per_px: str
+
+    @property
+    def key(self) -> tuple[str, int, str, str]:
+        return self.set, self.sigma, self.name, self.weights
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """The noisy picture itself."""
+
+    name: str = 'noisy'
+    arch: str = '-'
+    trained = True
+    net = None
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {}
+
+    def build(self) -> Noisy:
+        return self
+
+    def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
+        return picture
+
+
+def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Contender]]:
+    """What the page shows, as (set, sigma, channels, contender): quick ones first."""
+    references = [Noisy(), *([BM3DContender()] if bm3d else [])]
+    for sigma in SIGMAS:
+        names = [row.name for row in zoo.rows() if _suits(row, 3, sigma)]
+        for name in COLOUR_SETS:
+            for contender in [*references[:1], *map(shipped_contender, names), *references[1:]]:
+                yield name, sigma, 3, contender
+        grey = [row.name for row in zoo.rows() if _suits(row, 1, sigma)]
+        teachers = [contender_of_options(GREY_DNCNN / f'gray{sigma}.yml')]
+        for name in GREY_SETS:
+            for contender in [*references[:1], *map(shipped_contender, grey), *teachers, *references[1:]]:
+                yield name, sigma, 1, contender
+
+
+def _suits(row: zoo.Row, channels: int, sigma: int) -> bool:
+    """Whether a network was made for pictures of these channels and this noise."""
+    grey = row.network.get('in_ch', row.network.get('in_nc', 3)) == 1
+    levels = row.noise if isinstance(row.noise, list) else [row.noise, row.noise]
+    return grey == (channels == 1) and levels[0] <= sigma <= levels[1]
+
+
+def measured(contender: Contender, pictures: EvaluationSet, sigma: int, progress: Progress) -> Score:
+    task = progress.add_task(f'{contender.name}, {pictures.names[0]}, sigma {sigma}', total=len(pictures))
+    row = measure(contender, pictures, lambda: progress.advance(task))
+    progress.remove_task(task)
+
+    def number(value: float | None, digits: int) -> str:
+        return '' if value is None else f'{value:.{digits}f}'
+
+    return Score(pictures.names[0], sigma, row.name, weights_of(contender), len(pictures), number(row.psnr, 3),
+                 number(row.ssim, 4), number(row.params, 0), number(row.macs_per_px, 0), number(row.acs_per_px, 0),
+                 number(row.firing_rate, 3), number(row.energy_nj_px_fp32, 2))
+
+
+def weights_of(contender: Contender) -> str:
+    return str(contender.fingerprint().get('weights') or '')[:8]
+
+
+def read_table() -> list[Score]:
+    if not TABLE.exists():
+        return []
+    with TABLE.open(newline='') as rows:
+        return [Score(**{**row, 'sigma': int(row['sigma']), 'pictures': int(row['pictures'])})
+                for row in csv.DictReader(rows)]
+
+
+def write_table(scores: list[Score]) -> None:
+    with TABLE.open('w', newline='') as file:
+        writer = csv.DictWriter(file, [one.name for one in fields(Score)], lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(asdict(score) for score in scores)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--data', type=Path, default=Path('datasets'), help='folder of the sets (default: %(default)s)')
+    parser.add_argument('--sets', nargs='+', default=[*COLOUR_SETS, *GREY_SETS], help='only these')
+    parser.add_argument('--sigmas', nargs='+', type=int, default=list(SIGMAS), help='only these')
+    parser.add_argument('--names', nargs='+', help='only these networks')
+    parser.add_argument('--bm3d', action='store_true', help='BM3D too: an hour; its licence is non-commercial')
+    parser.add_argument('--fresh', action='store_true', help='measure again what the table has')
+    args = parser.parse_args()
+    jobs = [job for job in wanted(args.bm3d) if job[0] in args.sets and job[1] in args.sigmas
+            and (args.names is None or job[3].name in args.names)]
+    scores, console = read_table(), Console()
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
+        overall = progress.add_task('rows', total=len(jobs))
+        for name, sigma, channels, contender in jobs:
+            key = (name, sigma, contender.name, weights_of(contender))
+            if args.fresh or key not in {score.key for score in scores}:
+                pictures = EvaluationSet(block_of_folder(args.data / name, sigma, channels))
+                score = measured(contender, pictures, sigma, progress)
+                others = [old for old in read_table() if old.key[:3] != key[:3]]  # other processes may have added some
+                scores = [*others, score]
+                write_table(sorted(scores, key=lambda one: (one.sigma, one.set, one.name)))
+                console.print(f'{name} sigma {sigma} {contender.name}: {score.psnr} dB')
+            progress.advance(overall)
+    write_page(scores)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,112 @@
+"""Put a trained network into the zoo: weights, YAML row with its model card, validation curve.
+
+``python benchmarks/results/ship.py -opt X.yml --name NAME --task "colour denoising, sigma 25"`` reads what the training
+left under ``experiments/``: the last weights and the logs, from which steps, hours and validation scores are taken.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import basicsr_snn  # noqa: F401 - before basicsr
+
+# isort: split
+import torch
+import yaml
+
+from basicsr_snn import zoo
+from basicsr_snn.options import read_options
+from basicsr_snn.spiking.neurons import count_limit, is_neuron, is_spiking
+from basicsr_snn.spiking.ternary import packed_state
+
+CURVES = Path(__file__).parent / 'curves.csv'
+LICENCE = 'Apache-2.0; trained on BSD432, pictures released for non-commercial research and education'
+STAMP = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO: (.*)')
+
+
+def scan_logs(folder: Path) -> tuple[float, list[tuple[int, float]]]:
+    """Hours that the runs of a training took, and (step, validation PSNR), of the logs in its folder."""
+    total, curve = timedelta(), {}
+    for file in sorted(folder.glob('train_*.log')):
+        step, begin, end = 0, None, None
+        for line in file.read_text(encoding='utf-8').splitlines():
+            if stamp := STAMP.match(line):
+                when = datetime.fromisoformat(stamp[1])
+                begin, end = begin or when, when
+                if found := re.search(r'iter:\s*([\d,]+)', stamp[2]):
+                    step = int(found[1].replace(',', ''))
+            elif found := re.search(r'# psnr: ([\d.]+)', line):
+                curve[step] = float(found[1])
+        total += end - begin if begin else timedelta()
+    return total.total_seconds() / 3600, sorted(curve.items())
+
+
+def write_curve(name: str, curve: list[tuple[int, float]]) -> None:
+    rows = []
+    if CURVES.exists():
+        with CURVES.open(newline='') as file:
+            rows = [row for row in csv.reader(file) if row[0] not in ('name', name)]
+    rows += [[name, str(step), f'{psnr:.4f}'] for step, psnr in curve]
+    with CURVES.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['name', 'step', 'val_psnr'])
+        writer.writerows(sorted(rows, key=lambda row: (row[0], int(row[1]))))
+
+
+def network_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The network block as plain YAML types."""
+    return yaml.safe_load(yaml.safe_dump(_plain(options['network_g'])))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('-opt', required=True, type=Path)
+    parser.add_argument('--name', required=True, help='name in the zoo')
+    parser.add_argument('--task', required=True)
+    parser.add_argument('--experiments', type=Path, default=Path('experiments'))
+    parser.add_argument('--entry', default='params_ema', help='of the weight file (default: %(default)s)')
+    parser.add_argument('--notes', default='')
+    args = parser.parse_args()
+    options = read_options(args.opt)
+    folder = args.experiments / options['name']
+    network = network_of(options)
+    weights = torch.load(folder / 'models/net_g_latest.pth', weights_only=True)[args.entry]
+    torch.save(packed_state(weights, zoo.build(network)), zoo.FOLDER / f'{args.name}.pth')
+    hours, curve = scan_logs(folder)
+    write_curve(args.name, curve)
+    train = options['datasets']['train']
+    built = zoo.build(network)
+    spiking = any(map(is_spiking, built.modules()))
+    start = (options.get('path') or {}).get('pretrain_network_g')
+    row = {
+        'name': args.name, 'task': args.task, 'role': 'student', 'file': f'{args.name}.pth',
+        'sha256': zoo.sha256_of(zoo.FOLDER / f'{args.name}.pth'), 'network': network,
+        'neuron': network.get('neuron', {}).get('type', 'SignedILIF'), 'T': network.get('T', 1) if spiking else None,
+        'D': max(map(count_limit, filter(is_neuron, built.modules()))) if spiking else None,
+        'noise': train.get('sigma', train.get('sigma_range')), 'licence': LICENCE,
+        'source': f'basicsr-snn train -opt {args.opt}',
+        'training': {
+            'options': str(args.opt), 'data': f'{train["dataroot_gt"]}[{train["subset"][0]}:{train["subset"][1]}]',
+            'steps': curve[-1][0], 'batch': f'{train["batch_size_per_gpu"]}x{train["gt_size"]}x{train["gt_size"]}',
+            'seed': options['manual_seed'], 'hours': round(hours, 2), 'hardware': 'one shared CPU core',
+            'entry': args.entry, 'val_psnr': round(curve[-1][1], 3),
+            'starts_from': start},
+        'notes': args.notes,
+    }
+    text = yaml.safe_dump(row, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    (zoo.FOLDER / f'{args.name}.yml').write_text(text, encoding='utf-8')
+    print(text)
+
+
+if __name__ == '__main__':
+    main()
