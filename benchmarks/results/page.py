@@ -16,10 +16,11 @@ README_SIGMA = 25
 COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100'), ('Set12', 'BSD68')
 INTRODUCTION = """# Results
 
-Gaussian noise, seed 0 for each picture, added in RGB or grey and not clipped; BasicSR's PSNR in dB and SSIM of 8-bit pictures, no
-border cut off, mean over the pictures ([protocol](../datasets/README.md#protocol-of-the-tests)). The networks that ship, in the
-folded form that ships; nothing was trained or chosen on these sets. nJ/px: 45 nm fp32, 4.6 pJ a MAC and 0.9 pJ an AC,
-arithmetic only, on the first colour or grey set ([what is counted](energy.md)). "-": not measured yet. The page is written by
+Gaussian noise, seed 0 for each picture, added in RGB or grey and not clipped; BasicSR's PSNR in dB and SSIM of 8-bit
+pictures, no border cut off, mean over the pictures ([protocol](../datasets/README.md#protocol-of-the-tests)). The
+networks that ship, in the folded form that ships; nothing was trained or chosen on these sets. nJ/px: 45 nm fp32,
+4.6 pJ a MAC and 0.9 pJ an AC, arithmetic only, on the first set of a table ([what is counted](energy.md)). "-": not
+measured yet. The page is written by
 
 ```sh
 python benchmarks/results/scores.py --bm3d     # what benchmarks/results/scores.csv lacks; --fresh: everything
@@ -31,29 +32,31 @@ FIGURES = """
 
 ![crops: noisy, student, twin, teacher, clean](images/results.png)
 
-![validation PSNR against steps](images/training.png)
-
 ![validation PSNR against events a neuron](images/budget.png)
 
-The student of sigma 25 trained on for 2,000 steps under budgets of accumulations (`python benchmarks/results/budget.py`).
+The student of sigma 25 trained on for 2,000 steps under budgets of accumulations (`benchmarks/results/budget.py`).
 
-Training of the shipped students on BSD432[0:400], PSNR of the moving average on BSD432[400:432] (`benchmarks/results/curves.csv`).
+![validation PSNR against steps](images/training.png)
+
+Training of the shipped students of sigma 25 on BSD432[0:400], PSNR of the moving average on BSD432[400:432]
+(`benchmarks/results/curves.csv`).
 """
 CARDS = """
 ## Model cards
 
 ```sh
-basicsr-snn train -opt options/train/SpikerIR/twin_color25.yml                     # the ANN twin, 30,000 steps
+basicsr-snn train -opt options/train/SpikerIR/twin_color25.yml            # the ANN twin, 30,000 steps
+O=options/train/SpikerIR/from_twin_color25.yml
 M=experiments/SpikerIR_small_twin_color25/models
-python benchmarks/design/twin_start.py -opt options/train/SpikerIR/from_twin_color25.yml $M/net_g_13000.pth $M/net_g_start.pth
-basicsr-snn train -opt options/train/SpikerIR/from_twin_color25.yml                # small, from the twin's 13,000th step
-python benchmarks/results/ship.py -opt options/train/SpikerIR/from_twin_color25.yml --name spikerir_small_color25 \
-  --task "colour denoising, sigma 25"
+python benchmarks/design/twin_start.py -opt $O $M/net_g_13000.pth $M/net_g_start.pth
+basicsr-snn train -opt $O                                                 # small, from the twin's 13,000th step
+python benchmarks/results/ship.py -opt $O --name spikerir_small_color25 --task "colour denoising, sigma 25"
 ```
 
-and so on, each with the option file of its row. All are trained on crops of BSD432[0:400] with fresh noise and validated on BSD432[400:432]. The photographs of BSDS500 are released for
-non-commercial research and education; whether that binds weights is not settled, so ask a lawyer before you sell. `hours` are
-wall-clock on one core of a shared 2-core machine.
+and so on, each with the option file of its row. All are trained on crops of BSD432[0:400] with fresh noise and
+validated on BSD432[400:432]. The photographs of BSDS500 are released for non-commercial research and education; whether
+that binds weights is not settled, so ask a lawyer before you sell. `hours` are wall-clock on one core of a shared
+2-core machine.
 """
 
 
@@ -99,7 +102,8 @@ def _place(name: str, of: dict[str, Score]) -> tuple[int, float]:
 
 
 def _cards() -> str:
-    header = ['network', 'options/train/', 'steps', 'batch', 'seed', 'hours', 'validation PSNR', 'starts from', 'sha256']
+    header = ['network', 'options/train/', 'steps', 'batch', 'seed', 'hours', 'validation PSNR', 'starts from',
+              'sha256']
     lines = [header, ['---'] * len(header)]
     for row in zoo.rows():
         if row.training:
