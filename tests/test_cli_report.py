@@ -51,8 +51,8 @@ def test_a_shipped_network_on_a_folder_and_on_the_pictures_of_an_option_file(wor
     assert main(['report', '-n', 'spikerir_small_color25', '-i', 'clean', '--noise', '25', '-o', 'one']) == 0
     assert main(['report', '-n', 'spikerir_small_color25', '-opt', 'mine.yml', '-o', 'two']) == 0
     one, two = ((work / folder / 'spikerir_small_color25.html').read_text() for folder in ('one', 'two'))
-    assert '82,067 parameters, on clean (2 pictures)' in one
-    assert '82,067 parameters, on own15 (2 pictures)' in two
+    assert '82,935 parameters, on clean (2 pictures)' in one
+    assert '82,935 parameters, on own15 (2 pictures)' in two
 
 
 def test_a_grey_network_gets_grey_pictures(work):

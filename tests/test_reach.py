@@ -45,7 +45,7 @@ def test_counted_reach_covers_every_dependence_and_little_more(net):
     assert true <= reach_of(net, 3) <= true + multiple
 
 
-@pytest.mark.parametrize(('name', 'reach'), [('spikerir_small_color25', 24), ('ffdnet_color', 25),
+@pytest.mark.parametrize(('name', 'reach'), [('spikerir_small_color25', 36), ('ffdnet_color', 25),
                                              ('dncnn_color_blind', 20)])
 def test_reach_of_shipped_networks(name, reach):
     assert reach_of(zoo.load(name), 3) == reach
