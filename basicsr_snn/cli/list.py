@@ -65,11 +65,10 @@ def inventory() -> dict[str, list]:
 def _describe(row: Row) -> dict[str, Any]:
     from basicsr_snn import zoo
     from basicsr_snn.restoring import deployed
-    from basicsr_snn.spiking.ternary import parameters_of
+    from basicsr_snn.spiking.ternary import footprint_of, parameters_of
 
     net = deployed(zoo.build(row.network))
-    footprint = sum(tensor.numel() * tensor.element_size() for tensor in (*net.parameters(), *net.buffers()))
-    return {'params': parameters_of(net), 'footprint_bytes': footprint, **asdict(row)}
+    return {'params': parameters_of(net), 'footprint_bytes': footprint_of(net), **asdict(row)}
 
 
 def _ours(registry: Iterable[tuple[str, type]]) -> list[str]:

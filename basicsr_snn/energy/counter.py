@@ -16,7 +16,7 @@ from basicsr_snn.energy.operators import RULES, Executed, is_free, is_light
 from basicsr_snn.energy.report import EnergyReport
 from basicsr_snn.energy.tally import LayerTally, NeuronTally, UncountedTally
 from basicsr_snn.spiking.neurons import count_limit, is_spiking
-from basicsr_snn.spiking.ternary import parameters_of
+from basicsr_snn.spiking.ternary import footprint_of, parameters_of
 
 NETWORK = '(network)'
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
@@ -127,10 +127,9 @@ class OperationCounter:
         if not self._pictures:
             raise ValueError('Nothing was counted: run the network inside the context first.')
         steps = mode(tally.steps(self._pictures) for tally in self._neurons.values()) if self._neurons else 1
-        tensors = [*self._net.parameters(), *self._net.buffers()]
         return EnergyReport(
             params=parameters_of(self._net),
-            footprint_bytes=sum(t.numel() * t.element_size() for t in tensors),
+            footprint_bytes=footprint_of(self._net),
             pictures=self._pictures, pixels=self._pixels, T=steps,
             D=max((tally.limit for tally in self._neurons.values()), default=0),
             layers=tuple(tally.count(name, op, self._pictures, steps, bool(self._neurons))

@@ -120,3 +120,8 @@ def parameters_of(net: nn.Module) -> int:
     """Number of parameters of a network, those held as packed codes included."""
     packed = sum(getattr(module, 'packed_weights', 0) for module in net.modules())
     return sum(parameter.numel() for parameter in net.parameters()) + packed
+
+
+def footprint_of(net: nn.Module) -> int:
+    """Bytes of the parameters and buffers of a network."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*net.parameters(), *net.buffers()))

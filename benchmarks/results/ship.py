@@ -81,11 +81,11 @@ def main() -> None:
     folder = args.experiments / options['name']
     network = network_of(options)
     weights = torch.load(folder / 'models/net_g_latest.pth', weights_only=True)[args.entry]
-    torch.save(packed_state(weights, zoo.build(network)), zoo.FOLDER / f'{args.name}.pth')
+    built = zoo.build(network)
+    torch.save(packed_state(weights, built), zoo.FOLDER / f'{args.name}.pth')
     hours, curve = scan_logs(folder)
     write_curve(args.name, curve)
     train = options['datasets']['train']
-    built = zoo.build(network)
     spiking = any(map(is_spiking, built.modules()))
     start = (options.get('path') or {}).get('pretrain_network_g')
     row = {
