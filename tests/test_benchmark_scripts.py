@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import sys
+from pathlib import Path
 
 import binary_start
 import compare
@@ -16,6 +17,7 @@ from twin_start import fit_thresholds
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.spiking.neurons import build_neuron
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 LOG = """2026-11-25 10:00:00,000 INFO: Start training
 2026-11-25 10:00:10,000 INFO: [x..][epoch:  0, iter:     500, lr:(1e-3,)] l_pix: 1e-2
 2026-11-25 10:00:20,000 INFO: [x..][epoch:  0, iter:   1,000, lr:(1e-3,)] l_pix: 1e-2
@@ -52,7 +54,6 @@ def test_model_cards_add_up_the_hours_of_all_runs_and_keep_the_curve(experiment)
 
 def test_the_comparison_times_training_without_validations(experiment):
     assert compare.curve(experiment) == [(1000, 10.0, 29.5), (2000, 20.0, 30.25)]
-    assert compare.accumulations(experiment) == 23456
 
 
 def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp_path, monkeypatch):
@@ -60,10 +61,27 @@ def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp
     points = [('control', 0, 10, 29.0), ('control', 0, 20, 30.0), ('hkd', 0, 10, 30.1), ('hkd', 0, 20, 30.2),
               ('tna', 0, 20, 29.9), ('hkd', 1, 10, 31.0)]
     compare.write(tmp_path / 'curves.csv', compare.CURVE_COLUMNS, [
-        {'method': m, 'seed': s, 'step': step, 'seconds': 1, 'val_psnr': db} for m, s, step, db in points])
-    rows = [{'method': m, 'seed': s, 'steps': 20, 'val_psnr': db} for m, s, db in
-            (('control', 0, 30.0), ('hkd', 0, 30.2), ('tna', 0, 29.9), ('hkd', 1, 31.0))]
+        {'method': m, 'seed': s, 'steps': 20, 'step': step, 'seconds': 1, 'val_psnr': db} for m, s, step, db in points])
+    rows = [{'method': m, 'seed': s, 'steps': 20} for m, s in (('control', 0), ('hkd', 0), ('tna', 0), ('hkd', 1))]
     assert [row['steps_to_control'] for row in compare.with_speed(rows)] == [20, 10, '', '']
+
+
+@pytest.mark.parametrize('method', compare.METHODS)
+def test_runs_of_the_comparison_differ_in_length_seed_and_weight_only(method, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    own = compare.read_options(compare.OPTIONS / f'{method}.yml')
+    options = compare.options_of(method, 5, compare.STEPS, scale=3.0)
+    changed = {key for key in own if own[key] != options[key]}
+    assert changed <= {'name', 'manual_seed', 'datasets', 'train', 'distill', 'val', 'logger'}
+    assert (own['train']['total_iter'], own['train']['warmup_iter']) == (10000, options['train']['warmup_iter'])
+    assert options['train']['ema_decay'] == pytest.approx(own['train']['ema_decay'])
+    assert options['datasets']['train'] == own['datasets']['train']
+    terms = [(old, new) for part in ('hints', 'tails')
+             for old, new in zip(*(one.get('distill', {}).get(part, []) for one in (own, options)), strict=True)]
+    assert all(new == {**old, 'weight': 3 * old['weight']} for old, new in terms)
+    short = compare.options_of(method, 0, compare.SHORT_STEPS)
+    assert short['train']['scheduler']['periods'] == [3000]
+    assert short.get('distill', {}).get('schedule', {'end_iter': 3000})['end_iter'] == 3000
 
 
 def test_the_table_of_results_sorts_references_students_teachers():
@@ -96,6 +114,21 @@ def test_thresholds_are_fitted_layer_by_layer():
     hidden, head = received.values()
     assert torch.allclose(net.encoder[0][0].body[1].neuron.amplitude, 0.4 * hidden, rtol=1e-3)
     assert torch.allclose(net.head.neuron.amplitude, 0.1 * head, rtol=1e-3)
+
+
+def test_a_bias_current_centres_the_counts_and_the_convolution_takes_it_back():
+    torch.manual_seed(0)
+    plain = SpikerIR(channels=[4, 4], blocks=[1, 1], neuron={'type': 'linear'}, hidden={'type': 'relu'})
+    net = SpikerIR(channels=[4, 4], blocks=[1, 1], T=7, neuron={'type': 'PhaseIF', 'steps': 7, 'bias': True},
+                   hidden={'bias': False})
+    net.load_state_dict(plain.state_dict(), strict=False)
+    crops = torch.rand(2, 3, 32, 32)
+    fit_thresholds(net, crops, 0.08, 0.08)
+    assert net.head.neuron.bias.min() > 0
+    with torch.no_grad():
+        expected, found = plain(crops) - crops, net.eval()(crops) - crops
+    inside = (..., slice(8, -8), slice(8, -8))    # at the border padding reads as no spikes, the lowest potential
+    assert (found - expected)[inside].std() < 0.05 * expected[inside].std()
 
 
 def test_binary_start_emits_the_same_counts_over_its_steps(tmp_path, monkeypatch):

@@ -154,8 +154,8 @@ def test_unsigned_counts_expand_to_binary_slots_that_give_the_same_current():
 
 @pytest.mark.parametrize('name', NEURONS)
 def test_every_neuron_keeps_the_shape_spikes_within_its_limit_and_forgets(name):
-    layer = build_neuron({'type': name}, 3)
-    x = torch.randn(3, 2, 3, 4, 5) * 2
+    layer = build_neuron({'type': name}, 3).eval()
+    x = torch.randn(4, 2, 3, 4, 5) * 2
     first = layer(x)
     reset_to_rest(layer)
     assert first.shape == x.shape

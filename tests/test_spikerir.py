@@ -17,6 +17,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 
 SPIKING = [name for name in NEURONS if is_spiking(build_neuron({'type': name}, 1))]
+STEPS = {name: 4 if name == 'PhaseIF' else 2 for name in NEURONS}
 LIMITS = {'tiny': 20_000, 'small': 87_038, 'base': 1_000_000}
 
 
@@ -53,7 +54,7 @@ def test_presets_keep_their_parameter_limits(size):
 @pytest.mark.parametrize('neuron', SPIKING)
 @pytest.mark.parametrize('fused', [False, True])
 def test_every_convolution_but_the_stem_reads_only_spikes(neuron, fused):
-    net = trained_like(size='tiny', T=2, neuron={'type': neuron}, norm='bn')
+    net = trained_like(size='tiny', T=STEPS[neuron], neuron={'type': neuron}, norm='bn')
     net = net.fuse() if fused else net
     read: dict[str, torch.Tensor] = {}
     for name, module in net.named_modules():
@@ -69,7 +70,7 @@ def test_every_convolution_but_the_stem_reads_only_spikes(neuron, fused):
 @pytest.mark.parametrize('neuron', NEURONS)
 @pytest.mark.parametrize('norm', ['none', 'bn'])
 def test_folded_network_gives_the_same_pictures(neuron, norm):
-    net = trained_like(size='tiny', T=2, neuron={'type': neuron}, norm=norm).double()
+    net = trained_like(size='tiny', T=STEPS[neuron], neuron={'type': neuron}, norm=norm).double()
     picture = photograph(31, 45, batch=2).double()
     fused = copy.deepcopy(net).fuse()
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
@@ -148,7 +149,7 @@ def test_a_picture_alone_is_the_picture_in_a_batch(neuron):
 
 @pytest.mark.parametrize('neuron', SPIKING)
 def test_state_starts_from_rest_at_every_forward(neuron):
-    net = trained_like(size='tiny', T=2, neuron={'type': neuron})
+    net = trained_like(size='tiny', T=STEPS[neuron], neuron={'type': neuron})
     picture = photograph(16, 24)
     first = net(picture)
     net(torch.rand(2, 3, 33, 17))
@@ -191,7 +192,7 @@ def test_relu_twin_does_not_depend_on_time_steps():
 @pytest.mark.parametrize('neuron', NEURONS)
 def test_every_parameter_learns(neuron):
     torch.manual_seed(0)
-    net = SpikerIR(size='tiny', T=2, neuron={'type': neuron})
+    net = SpikerIR(size='tiny', T=STEPS[neuron], neuron={'type': neuron})
     picture = photograph(32, 32, batch=2)
     (net(picture) - picture.clamp(0.2, 0.8)).square().mean().backward()
     without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]

@@ -30,6 +30,7 @@ def potentials_before_spike(neuron: nn.Module, x: Tensor, spikes: Tensor, states
         (T, P, C), or None for a neuron whose equations cannot be run step by step.
     """
     if isinstance(neuron, SignedILIF):
+        x = x if neuron.bias is None else x + neuron.bias.detach()
         return _of_soft_reset(neuron, x, spikes, states[0], neuron.decay)
     if isinstance(neuron, DSRIFNode):
         return _of_soft_reset(neuron, x, spikes, None, 1.0)

@@ -176,7 +176,7 @@ class ESDNet(nn.Module):
                  neuron: Mapping[str, Any] | None = None, size: str = 'published') -> None:
         super().__init__()
         encoder_blocks, decoder_blocks = _blocks(size, encoder_blocks, decoder_blocks)
-        _check(dim, encoder_blocks, decoder_blocks, T)
+        _check(dim, encoder_blocks, decoder_blocks, T, neuron or PUBLISHED_NEURON)
         self.multiple_of = 2 ** (len(encoder_blocks) - 1)
         neuron = PUBLISHED_NEURON if neuron is None else neuron
         v_th = threshold_of(neuron)
@@ -274,7 +274,11 @@ def _blocks(size: str, encoder_blocks: Sequence[int] | None,
     return encoder_blocks or SIZES[size]['encoder_blocks'], decoder_blocks or SIZES[size]['decoder_blocks']
 
 
-def _check(dim: int, encoder_blocks: Sequence[int], decoder_blocks: Sequence[int], steps: int) -> None:
+def _check(dim: int, encoder_blocks: Sequence[int], decoder_blocks: Sequence[int], steps: int,
+           neuron: Mapping[str, Any]) -> None:
+    if neuron.get('type') == 'PhaseIF':
+        raise UserError('ESDNet was given neuron: PhaseIF, whose steps are worth 8, 4, 2, 1, but it weighs steps by '
+                        'itself; take another neuron, or PhaseIF in SpikerIR.')
     if dim < CHANNEL_REDUCTION:
         raise UserError(f'ESDNet was given dim: {dim}, but its attention needs {CHANNEL_REDUCTION} or more channels; '
                         'write dim: 24 or the published 48.')

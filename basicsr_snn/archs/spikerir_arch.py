@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fuse_spiking_convs
-from basicsr_snn.spiking.neurons import carried_state, reset_to_rest
+from basicsr_snn.spiking.neurons import carried_state, phase_coded, reset_to_rest
+from basicsr_snn.spiking.phase import phase_mean
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     'tiny': {'channels': (12, 16), 'blocks': (2, 1)},
     'small': {'channels': (12, 24, 40), 'blocks': (3, 1, 1)},
-    'base': {'channels': (24, 48, 96), 'blocks': (3, 3, 3)},
+    'base': {'channels': (16, 48, 96), 'blocks': (3, 2, 4)},
 }
 """Presets: channels of each level, finest first, and blocks of each level (the last level is the middle)."""
 
@@ -32,7 +33,7 @@ class SpikerIR(nn.Module):
 
     Args:
         in_ch: Channels of the picture, 3 (RGB) or 1 (grey).
-        size: Preset ``tiny`` (18 k parameters), ``small`` (82 k) or ``base`` (0.9 M).
+        size: Preset ``tiny`` (18 k parameters), ``small`` (83 k) or ``base`` (0.93 M).
         channels: Channels of each level, finest first; overrides the preset.
         blocks: Residual blocks of each level; the last level is the middle, the others stand in encoder and decoder.
         T: Time steps, >= 1. May be changed on a built network (``net.T``).
@@ -59,7 +60,7 @@ class SpikerIR(nn.Module):
 
     Raises:
         UserError: Unknown size, norm, weights or part, T below 1, negative tolerance, channels and blocks that do not
-            match, ternary weights with a norm.
+            match, ternary weights with a norm, ``PhaseIF`` beside another neuron.
 
     .. code-block:: yaml
 
@@ -115,6 +116,7 @@ class SpikerIR(nn.Module):
              for place, i in enumerate(coarse_to_fine)])
         self.decoder = nn.ModuleList([level(f'decoder.{place}', i) for place, i in enumerate(coarse_to_fine)])
         self.head = SpikingConv(channels[0], in_ch, 3, own.get('head', neuron), gain=0.1)
+        self._phase_coded = phase_coded(self)
 
     def forward(self, picture: Tensor) -> Tensor:
         height, width = picture.shape[-2:]
@@ -122,10 +124,14 @@ class SpikerIR(nn.Module):
         if self.exit_tolerance and not self.training:
             residual = self._settled_residual(drive)
         else:
-            residuals = self._residuals(drive.expand(self.T, *drive.shape[1:]))
+            steps = 1 if self.training and self._phase_coded else self.T
+            residuals = self._residuals(drive.expand(steps, *drive.shape[1:]))
             reset_to_rest(self)
-            residual = running_mean(residuals) if self.every_step and self.training else residuals.mean(0)
+            residual = running_mean(residuals) if self.every_step and self.training else self._mean_of(residuals)
         return picture + residual[..., :height, :width]
+
+    def _mean_of(self, residuals: Tensor) -> Tensor:
+        return phase_mean(residuals) if self._phase_coded else residuals.mean(0)
 
     def _settled_residual(self, drive: Tensor) -> Tensor:
         """Running mean of the residual over time steps, up to the step that hardly changes it."""

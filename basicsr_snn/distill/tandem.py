@@ -9,7 +9,6 @@ from torch import nn
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import is_spiking
-from basicsr_snn.spiking.signed_ilif import SignedILIF
 
 
 class Tandem:
@@ -48,7 +47,7 @@ class Tandem:
 
 
 def _stand_in(neuron: nn.Module) -> Any:
-    signed = isinstance(neuron, SignedILIF) and neuron.lowest < 0
+    signed = getattr(neuron, 'lowest', 0) < 0 or getattr(neuron, 'bias', None) is not None
     return _identity if signed else nn.functional.relu
 
 

@@ -14,6 +14,7 @@ from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.spiking.compiling import compile_wanted
 from basicsr_snn.spiking.dsr import DSRIFNode
 from basicsr_snn.spiking.leaky import IFNode, LeakyNode, LIFNode
+from basicsr_snn.spiking.phase import PhaseIF
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 
 SURROGATES: dict[str, Callable[[], nn.Module]] = {
@@ -81,6 +82,7 @@ NEURONS: dict[str, Callable[..., nn.Module]] = {
     'IFNode': _fusable(IFNode, v_threshold=0.15),
     'ParametricLIFNode': _binary(neuron.ParametricLIFNode, decay_input=False, v_threshold=0.15),
     'DSRIFNode': DSRIFNode,
+    'PhaseIF': PhaseIF,
     'relu': _relu,
     'linear': _linear,
 }
@@ -92,7 +94,8 @@ threshold of 0.15 and ``decay_input: false`` are ESDNet's setting (arXiv 2405.06
 convolution, as in :class:`SignedILIF` (our choice). ``compile: true`` runs the sequence of ``SignedILIF``, ``LIFNode``
 and ``IFNode`` in one fused loop (:mod:`basicsr_snn.spiking.sequences`).
 
-``DSRIFNode`` is trained by differentiation on spike representation (:mod:`basicsr_snn.spiking.dsr`).
+``DSRIFNode`` is trained by differentiation on spike representation (:mod:`basicsr_snn.spiking.dsr`). ``PhaseIF`` tells
+the count of a ``SignedILIF`` digit by digit (:mod:`basicsr_snn.spiking.phase`).
 
 ``relu`` and ``linear`` do not spike. ``{type: relu}`` everywhere makes the ANN twin of a student; of one with ``hidden:
 {lowest: 0}`` the closer twin is ``neuron: {type: linear}, hidden: {type: relu}``: each count before it is rounded.
@@ -100,6 +103,9 @@ and ``IFNode`` in one fused loop (:mod:`basicsr_snn.spiking.sequences`).
 
 FLOAT_LAYERS = nn.ReLU | LinearNode
 """What stands in the place of a neuron in an ANN."""
+
+WHOLE_SEQUENCE = DSRIFNode | PhaseIF
+"""Neurons that are defined over all steps at once."""
 
 
 def _allowed_options(name: str) -> set[str]:
@@ -145,12 +151,27 @@ def count_limit(layer: nn.Module) -> int:
 
 def is_neuron(layer: nn.Module) -> bool:
     """Whether a module is a neuron layer of :data:`NEURONS` (``relu`` and ``linear`` included)."""
-    return isinstance(layer, SignedILIF | DSRIFNode | neuron.BaseNode | FLOAT_LAYERS)
+    return isinstance(layer, SignedILIF | WHOLE_SEQUENCE | neuron.BaseNode | FLOAT_LAYERS)
 
 
 def is_spiking(layer: nn.Module) -> bool:
     """Whether a module is a neuron layer that emits spikes."""
     return is_neuron(layer) and not isinstance(layer, FLOAT_LAYERS)
+
+
+def phase_coded(net: nn.Module) -> bool:
+    """Whether the neurons of ``net`` tell their counts digit by digit.
+
+    Raises:
+        UserError: Some do and others do not, so that a sequence means two things.
+    """
+    layers = [module for module in net.modules() if is_neuron(module)]
+    phased = [isinstance(layer, PhaseIF) for layer in layers]
+    if any(phased) and not all(phased):
+        other = type(layers[phased.index(False)]).__name__
+        raise UserError(f'PhaseIF was given beside {other}, but steps are worth 8, 4, 2, 1 to the one and the same to '
+                        'the other; choose PhaseIF for all neurons or none.')
+    return any(phased)
 
 
 def reset_to_rest(net: nn.Module) -> None:
@@ -165,11 +186,12 @@ def carried_state(net: nn.Module) -> Iterator[None]:
     """Context in which the neurons of ``net`` go on, call by call, from where they are; it starts and ends at rest.
 
     Raises:
-        UserError: ``net`` has DSR neurons, which are defined over all steps at once.
+        UserError: ``net`` has neurons that are defined over all steps at once.
     """
-    if any(isinstance(module, DSRIFNode) for module in net.modules()):
-        raise UserError('exit_tolerance was given, but DSRIFNode runs all steps at once; leave exit_tolerance out, or '
-                        'choose another neuron.')
+    for module in net.modules():
+        if isinstance(module, WHOLE_SEQUENCE):
+            raise UserError(f'exit_tolerance was given, but {type(module).__name__} runs all steps at once; leave '
+                            'exit_tolerance out, or choose another neuron.')
     neurons = [module for module in net.modules() if isinstance(module, SignedILIF | LeakyNode)]
     reset_to_rest(net)
     try:

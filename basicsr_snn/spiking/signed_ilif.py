@@ -114,6 +114,7 @@ class SignedILIF(nn.Module):
         lowest: Smallest count L, -D..0; ``None``: -D. 0 makes a neuron without negative spikes, as I-LIF's.
         decay: Leak :math:`\beta` in 0..1; 0.25 as in I-LIF. Without effect at T = 1.
         threshold: Initial threshold, > 0, in the unit of the membrane potential.
+        bias: A learnable current into each channel, so that counts from 0 on can tell potentials of both signs.
         compile: Run the fused kernels of :mod:`basicsr_snn.spiking.sequences`, with the same spikes; pays for trainings
             of more than a minute. ``BASICSR_SNN_COMPILE`` overrides it.
 
@@ -134,7 +135,7 @@ class SignedILIF(nn.Module):
     v: Tensor | None = None
 
     def __init__(self, channels: int, D: int = 4, decay: float = 0.25, threshold: float = 0.1,  # noqa: N803
-                 lowest: int | None = None, compile: bool = False) -> None:
+                 lowest: int | None = None, bias: bool = False, compile: bool = False) -> None:
         super().__init__()
         lowest = -D if lowest is None else lowest
         if D < 1 or not 0 <= decay <= 1 or threshold <= 0 or not -D <= lowest <= 0:
@@ -145,6 +146,7 @@ class SignedILIF(nn.Module):
         self.decay = float(decay)
         self.compiled = compile_wanted(compile)
         self.log_threshold = nn.Parameter(torch.full((channels,), math.log(threshold)))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
     @property
     def amplitude(self) -> Tensor:
@@ -152,6 +154,8 @@ class SignedILIF(nn.Module):
         return self.log_threshold.exp()
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.bias is not None:
+            x = x + self.bias.view(-1, 1, 1)
         if self.carries_state:
             counts, self.v = signed_counts_step_by_step(x, self.amplitude, self.lowest, self.D, self.decay,
                                                         self.v)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.options import read_options
+from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.weights import load_weights
 
 PICTURES, CROP, SMALLEST = 16, 128, 1e-3
@@ -27,14 +28,23 @@ PICTURES, CROP, SMALLEST = 16, 128, 1e-3
 
 @torch.no_grad()
 def fit_thresholds(net: nn.Module, noisy: Tensor, share: float, share_of_head: float) -> None:
-    """Set each threshold of ``net`` to ``share`` of the standard deviation of its channel, in order of execution."""
-    def fit(layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        part = share_of_head if layer is net.head.neuron else share
-        layer.log_threshold.copy_((part * inputs[0].std((0, 1, 3, 4))).clamp_min(SMALLEST).log())
+    """Set each threshold of ``net`` to ``share`` of the standard deviation of its channel, in order of execution.
 
-    layers = [module for module in net.modules() if hasattr(module, 'log_threshold')]
+    A neuron with a bias current counts from 0 on: the mean of its channel is put in the middle of its counts, and the
+    convolution that reads them is told so by its bias.
+    """
+    def fit(layer: SpikingConv, inputs: tuple[Tensor]) -> None:
+        neuron, potential = layer.neuron, inputs[0]
+        part = share_of_head if layer is net.head else share
+        neuron.log_threshold.copy_((part * potential.std((0, 1, 3, 4))).clamp_min(SMALLEST).log())
+        if neuron.bias is not None:
+            middle = getattr(neuron, 'highest', neuron.D) / 2 * neuron.log_threshold.exp()
+            neuron.bias.copy_(middle - potential.mean((0, 1, 3, 4)))
+            layer.conv.bias.sub_(layer.conv.weight.sum((2, 3)) @ neuron.bias)
+
+    layers = [module for module in net.modules() if isinstance(module, SpikingConv)]
     handles = [layer.register_forward_pre_hook(fit) for layer in layers]
-    net(noisy)
+    net.train()(noisy)
     for handle in handles:
         handle.remove()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 import re
 import subprocess
@@ -17,34 +18,67 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import basicsr_snn  # noqa: F401 - before basicsr
+
+# isort: split
+import yaml
+from basicsr.utils.options import ordered_yaml
+
+from basicsr_snn.bench.contenders import NetworkContender
+from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
+from basicsr_snn.bench.measuring import measure
+from basicsr_snn.bench.row import Row
+from basicsr_snn.options import read_options
+
 HERE = Path(__file__).parent
-OPTIONS = Path('options/train/distillation')
+OPTIONS, CBSD68 = Path('options/train/distillation'), Path('datasets/CBSD68')
 METHODS = ('control', 'hkd', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn', 'hybrid', 'tna', 'ternary',
            'tna_ternary', 'rate', 'tandem', 'decoupled', 'dsr', 'several')
 COLUMNS = ('method', 'seed', 'steps', 'seconds', 'val_psnr', 'cbsd68_psnr', 'acs_per_px', 'steps_to_control')
-CURVE_COLUMNS = ('method', 'seed', 'step', 'seconds', 'val_psnr')
+CURVE_COLUMNS = ('method', 'seed', 'steps', 'step', 'seconds', 'val_psnr')
 STEPS, SHORT_STEPS, VALIDATIONS = 10_000, 3_000, 10
+BATCH, SHORT_BATCH = 8, 4
+WATCHED, VALIDATED = [400, 408], [400, 432]
+"""Pictures of BSD432, none of them trained on: those scored along a run, and those scored at its end."""
 STAMP = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO: (.*)')
 
 
-def run_name(method: str, seed: int, steps: int) -> str:
-    return f'distillation_{method}_seed{seed}_{steps}'
+def run_name(method: str, seed: int, steps: int, scale: float = 1.0) -> str:
+    return f'distillation_{method}_seed{seed}_{steps}' + (f'_weight{scale:g}' if scale != 1 else '')
 
 
-def train(method: str, seed: int, steps: int) -> Path:
+def options_of(method: str, seed: int, steps: int, scale: float = 1.0) -> dict[str, Any]:
+    """Options of a run: those of the method's file with its length, and the weights of its losses times ``scale``."""
+    options = read_options(OPTIONS / f'{method}.yml')
+    options.update(name=run_name(method, seed, steps, scale), manual_seed=seed)
+    options['datasets']['train']['batch_size_per_gpu'] = BATCH if steps == STEPS else SHORT_BATCH
+    options['datasets']['val']['subset'] = WATCHED
+    train, distill = options['train'], options.get('distill', {})
+    train['total_iter'], train['scheduler']['periods'] = steps, [steps]
+    train['warmup_iter'] = max(100, 3 * steps // 100)
+    train['ema_decay'] = 1 - 10 / steps
+    if 'tandem' in train:
+        train['tandem']['every'] = steps // 10
+    if 'schedule' in distill:
+        distill['schedule']['end_iter'] = steps
+    for term in (*distill.get('hints', ()), *distill.get('tails', ())):
+        term['weight'] *= scale
+    if 'output' in distill:
+        distill['output']['loss_weight'] *= scale
+    options['val']['val_freq'] = max(300, steps // VALIDATIONS)
+    options['logger'].update(use_tb_logger=False, save_checkpoint_freq=500)
+    return options
+
+
+def train(method: str, seed: int, steps: int, scale: float = 1.0) -> Path:
     """Train one method to the end and return the folder of its experiment."""
-    name = run_name(method, seed, steps)
-    changes = [f'name={name}', f'manual_seed={seed}', f'train:total_iter={steps}',
-               f'train:scheduler:periods=[{steps}]', f'val:val_freq={steps // VALIDATIONS}',
-               'logger:use_tb_logger=false', 'logger:save_checkpoint_freq=500']
-    if method in ('hkd', 'hkd_paper'):
-        changes.append(f'distill:schedule:end_iter={steps}')
-    if method == 'tandem':
-        changes.append(f'train:tandem:every={steps // 10}')
-    folder = Path('experiments') / name
+    options = options_of(method, seed, steps, scale)
+    folder = Path('experiments') / options['name']
     if not (folder / 'models' / 'net_g_latest.pth').exists():
-        command = [sys.executable, '-m', 'basicsr_snn.train', '-opt', str(OPTIONS / f'{method}.yml'), '--auto_resume',
-                   '--force_yml', *changes]
+        file = Path('experiments') / f'{options["name"]}.yml'
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.dump(options, Dumper=ordered_yaml()[1]), encoding='utf-8')
+        command = [sys.executable, '-m', 'basicsr_snn.train', '-opt', str(file), '--auto_resume']
         subprocess.run(command, check=True, env={**os.environ, 'GOMP_SPINCOUNT': '0'}, stdout=subprocess.DEVNULL)
     return folder
 
@@ -69,23 +103,15 @@ def curve(folder: Path) -> list[tuple[int, float, float]]:
     return [(step, seconds, psnr) for step, (seconds, psnr) in sorted(points.items())]
 
 
-def accumulations(folder: Path) -> float:
-    """ACs a pixel of the last validation."""
-    text = '\n'.join(file.read_text(encoding='utf-8') for file in sorted(folder.glob('train_*.log')))
-    return float(re.findall(r'# SynOps: ([\d,]+) ACs/px', text)[-1].replace(',', ''))
-
-
-def cbsd68(method: str, folder: Path) -> float:
-    """PSNR on the test set, once, of the moving average of the last step."""
-    import basicsr_snn  # noqa: F401 - before basicsr
-    from basicsr_snn.bench.contenders import NetworkContender
-    from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
-    from basicsr_snn.bench.measuring import measure
-    from basicsr_snn.options import read_options
-
+def score(method: str, folder: Path, block: dict[str, Any]) -> Row:
+    """The moving average of the last step on a dataset."""
     network = read_options(OPTIONS / f'{method}.yml')['network_g']
     contender = NetworkContender(method, network, folder / 'models' / 'net_g_latest.pth', 'params_ema')
-    return float(measure(contender, EvaluationSet(block_of_folder(Path('datasets/CBSD68'), 25, 3))).psnr)
+    return measure(contender, EvaluationSet({'test': block}))
+
+
+def validation(method: str, folder: Path) -> Row:
+    return score(method, folder, {**read_options(OPTIONS / f'{method}.yml')['datasets']['val'], 'subset': VALIDATED})
 
 
 def read(table: Path) -> list[dict[str, str]]:
@@ -104,28 +130,31 @@ def write(table: Path, columns: Iterable[str], rows: list[dict[str, Any]]) -> No
 
 def record(method: str, seed: int, steps: int, folder: Path) -> None:
     """Put a finished run into both tables, in place of an earlier one."""
-    points = curve(folder)
+    points, val = curve(folder), validation(method, folder)
+    test = score(method, folder, block_of_folder(CBSD68, 25, 3)['test_1'])
     row = {'method': method, 'seed': seed, 'steps': steps, 'seconds': round(points[-1][1]),
-           'val_psnr': f'{points[-1][2]:.3f}', 'cbsd68_psnr': f'{cbsd68(method, folder):.3f}',
-           'acs_per_px': round(accumulations(folder)), 'steps_to_control': ''}
+           'val_psnr': f'{val.psnr:.3f}', 'cbsd68_psnr': f'{test.psnr:.3f}', 'acs_per_px': round(val.acs_per_px or 0),
+           'steps_to_control': ''}
     key = (method, str(seed), str(steps))
+    curves = [old for old in read(HERE / 'curves.csv') if (old['method'], old['seed'], old['steps']) != key]
+    curves += [{'method': method, 'seed': seed, 'steps': steps, 'step': step, 'seconds': round(seconds),
+                'val_psnr': f'{psnr:.3f}'} for step, seconds, psnr in points]
+    write(HERE / 'curves.csv', CURVE_COLUMNS, curves)
     results = [old for old in read(HERE / 'results.csv') if (old['method'], old['seed'], old['steps']) != key]
     write(HERE / 'results.csv', COLUMNS, with_speed([*results, row]))
-    curves = [old for old in read(HERE / 'curves.csv') if (old['method'], old['seed']) != key[:2]]
-    curves += [{'method': method, 'seed': seed, 'step': step, 'seconds': round(seconds), 'val_psnr': f'{psnr:.3f}'}
-               for step, seconds, psnr in points]
-    write(HERE / 'curves.csv', CURVE_COLUMNS, curves)
 
 
 def with_speed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with the first validated step at which each reached the control's final PSNR of its seed; empty: never."""
+    """Rows with the first watched step at which each reached the control's last PSNR of its seed; empty: never."""
     curves = read(HERE / 'curves.csv')
+
+    def points(method: str, row: dict[str, Any]) -> list[tuple[int, float]]:
+        return [(int(point['step']), float(point['val_psnr'])) for point in curves
+                if (point['method'], point['seed'], point['steps']) == (method, str(row['seed']), str(row['steps']))]
+
     for row in rows:
-        goal = next((float(one['val_psnr']) for one in rows if one['method'] == 'control'
-                     and str(one['seed']) == str(row['seed']) and str(one['steps']) == str(row['steps'])), None)
-        reached = [int(point['step']) for point in curves if point['method'] == row['method']
-                   and point['seed'] == str(row['seed']) and goal is not None and float(point['val_psnr']) >= goal]
-        row['steps_to_control'] = min(reached, default='')
+        _, goal = max(points('control', row), default=(0, math.inf))
+        row['steps_to_control'] = min((step for step, psnr in points(row['method'], row) if psnr >= goal), default='')
     return rows
 
 
@@ -133,7 +162,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=METHODS)
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1])
-    parser.add_argument('--short', action='store_true', help=f'{SHORT_STEPS} steps instead of {STEPS}')
+    parser.add_argument('--short', action='store_true',
+                        help=f'{SHORT_STEPS} steps of {SHORT_BATCH} crops instead of {STEPS} of {BATCH}')
     args = parser.parse_args()
     steps = SHORT_STEPS if args.short else STEPS
     done = {(row['method'], row['seed'], row['steps']) for row in read(HERE / 'results.csv')}
