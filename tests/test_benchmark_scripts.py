@@ -7,6 +7,7 @@ from pathlib import Path
 
 import binary_start
 import compare
+import conversion
 import page
 import pytest
 import ship
@@ -82,6 +83,22 @@ def test_runs_of_the_comparison_differ_in_length_seed_and_weight_only(method, mo
     short = compare.options_of(method, 0, compare.SHORT_STEPS)
     assert short['train']['scheduler']['periods'] == [3000]
     assert short.get('distill', {}).get('schedule', {'end_iter': 3000})['end_iter'] == 3000
+
+
+def test_the_converted_network_tends_to_the_ann_with_its_steps():
+    torch.manual_seed(0)
+    net = SpikerIR(size='tiny', neuron={'type': 'relu'}).eval()
+    picture = torch.rand(1, 3, 24, 32)
+    with torch.no_grad():
+        residual = net(picture) - picture
+        plain = conversion.PlainResidual(net).eval()
+        assert torch.allclose(plain(picture), residual, atol=1e-6)
+        snn = conversion.converted(plain, [picture], 'max')
+        total, error = torch.zeros_like(picture), {}
+        for step in range(1, 65):
+            total += snn(picture)
+            error[step] = ((total / step - residual).abs().mean() / residual.abs().mean()).item()
+    assert error[64] < 0.02 < error[4] / 2
 
 
 def test_the_table_of_results_sorts_references_students_teachers():

@@ -21,9 +21,16 @@ from rich.progress import Progress, TimeElapsedColumn
 from torch import Tensor
 
 from basicsr_snn import zoo
-from basicsr_snn.bench.contenders import BM3DContender, Contender, contender_of_options, shipped_contender
+from basicsr_snn.bench.contenders import (
+    BM3DContender,
+    Contender,
+    NetworkContender,
+    contender_of_options,
+    shipped_contender,
+)
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
+from basicsr_snn.spiking.phase import phase_form
 
 HERE = Path(__file__).parent
 TABLE = HERE / 'scores.csv'
@@ -76,17 +83,21 @@ class Noisy:
 
 def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Contender]]:
     """What the page shows, as (set, sigma, channels, contender): quick ones first."""
-    references = [Noisy(), *([BM3DContender()] if bm3d else [])]
+    last = [BM3DContender()] if bm3d else []
     for sigma in SIGMAS:
-        names = [row.name for row in zoo.rows() if _suits(row, 3, sigma)]
-        for name in COLOUR_SETS:
-            for contender in [*references[:1], *map(shipped_contender, names), *references[1:]]:
-                yield name, sigma, 3, contender
-        grey = [row.name for row in zoo.rows() if _suits(row, 1, sigma)]
-        teachers = [contender_of_options(GREY_DNCNN / f'gray{sigma}.yml')]
-        for name in GREY_SETS:
-            for contender in [*references[:1], *map(shipped_contender, grey), *teachers, *references[1:]]:
-                yield name, sigma, 1, contender
+        for sets, channels in ((COLOUR_SETS, 3), (GREY_SETS, 1)):
+            rows = [row for row in zoo.rows() if _suits(row, channels, sigma)]
+            shipped = [shipped_contender(row.name) for row in rows]
+            phased = [phase_coded(row) for row in rows if row.neuron == 'SignedILIF' and row.T == 1]
+            grey = [contender_of_options(GREY_DNCNN / f'gray{sigma}.yml')] if channels == 1 else []
+            for name in sets:
+                for contender in [Noisy(), *shipped, *(phased if name == sets[0] else []), *grey, *last]:
+                    yield name, sigma, channels, contender
+
+
+def phase_coded(row: zoo.Row) -> NetworkContender:
+    """A shipped student with its counts told digit by digit: the same pictures, other costs."""
+    return NetworkContender(f'{row.name}, phase-coded', phase_form(row.network), row.path)
 
 
 def _suits(row: zoo.Row, channels: int, sigma: int) -> bool:
