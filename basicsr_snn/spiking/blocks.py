@@ -58,14 +58,17 @@ class SpikingConv(nn.Module):
             self.conv.weight.mul_(gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stand_in is not None:
-            return self.norm(self.conv(self.stand_in(x).flatten(0, 1))).to(x.dtype).unflatten(0, x.shape[:2])
-        spikes = self.neuron(x)
-        amplitude = None if self.amplitude_folded else getattr(self.neuron, 'amplitude', None)
-        with spikes_kept_as_bytes(spikes) if self.fits_bytes else nullcontext():
-            current = self.conv(spikes.flatten(0, 1), amplitude)
+        if self.stand_in is None:
+            current = self._convolved_spikes(self.neuron(x))
+        else:
+            current = self.conv(self.stand_in(x).flatten(0, 1))
         current = self.norm(current).to(x.dtype)  # under autocast potentials stay float32
         return current.unflatten(0, x.shape[:2])
+
+    def _convolved_spikes(self, spikes: Tensor) -> Tensor:
+        amplitude = None if self.amplitude_folded else getattr(self.neuron, 'amplitude', None)
+        with spikes_kept_as_bytes(spikes) if self.fits_bytes else nullcontext():
+            return self.conv(spikes.flatten(0, 1), amplitude)
 
     @torch.no_grad()
     def fuse(self) -> None:
