@@ -71,7 +71,7 @@ def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp
 def test_runs_of_the_comparison_differ_in_length_seed_and_weight_only(method, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     own = compare.read_options(compare.OPTIONS / f'{method}.yml')
-    options = compare.options_of(method, 5, compare.STEPS, scale=3.0)
+    options = compare.options_of(method, 5, compare.STEPS, weight=3.0)
     changed = {key for key in own if own[key] != options[key]}
     assert changed <= {'name', 'manual_seed', 'datasets', 'train', 'distill', 'val', 'logger'}
     assert (own['train']['total_iter'], own['train']['warmup_iter']) == (10000, options['train']['warmup_iter'])
@@ -79,7 +79,7 @@ def test_runs_of_the_comparison_differ_in_length_seed_and_weight_only(method, mo
     assert options['datasets']['train'] == own['datasets']['train']
     terms = [(old, new) for part in ('hints', 'tails')
              for old, new in zip(*(one.get('distill', {}).get(part, []) for one in (own, options)), strict=True)]
-    assert all(new == {**old, 'weight': 3 * old['weight']} for old, new in terms)
+    assert all(new == {**old, 'weight': 3.0} for old, new in terms)
     short = compare.options_of(method, 0, compare.SHORT_STEPS)
     assert short['train']['scheduler']['periods'] == [3000]
     assert short.get('distill', {}).get('schedule', {'end_iter': 3000})['end_iter'] == 3000

@@ -43,14 +43,14 @@ WATCHED, VALIDATED = [400, 408], [400, 432]
 STAMP = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO: (.*)')
 
 
-def run_name(method: str, seed: int, steps: int, scale: float = 1.0) -> str:
-    return f'distillation_{method}_seed{seed}_{steps}' + (f'_weight{scale:g}' if scale != 1 else '')
+def run_name(method: str, seed: int, steps: int, weight: float | None = None) -> str:
+    return f'distillation_{method}_seed{seed}_{steps}' + ('' if weight is None else f'_weight{weight:g}')
 
 
-def options_of(method: str, seed: int, steps: int, scale: float = 1.0) -> dict[str, Any]:
-    """Options of a run: those of the method's file with its length, and the weights of its losses times ``scale``."""
+def options_of(method: str, seed: int, steps: int, weight: float | None = None) -> dict[str, Any]:
+    """Options of a run: those of the method's file with its length and, if given, another weight of its loss."""
     options = read_options(OPTIONS / f'{method}.yml')
-    options.update(name=run_name(method, seed, steps, scale), manual_seed=seed)
+    options.update(name=run_name(method, seed, steps, weight), manual_seed=seed)
     options['datasets']['train']['batch_size_per_gpu'] = BATCH if steps == STEPS else SHORT_BATCH
     options['datasets']['val']['subset'] = WATCHED
     train, distill = options['train'], options.get('distill', {})
@@ -61,18 +61,19 @@ def options_of(method: str, seed: int, steps: int, scale: float = 1.0) -> dict[s
         train['tandem']['every'] = steps // 10
     if 'schedule' in distill:
         distill['schedule']['end_iter'] = steps
-    for term in (*distill.get('hints', ()), *distill.get('tails', ())):
-        term['weight'] *= scale
-    if 'output' in distill:
-        distill['output']['loss_weight'] *= scale
+    if weight is not None:
+        for term in (*distill.get('hints', ()), *distill.get('tails', ())):
+            term['weight'] = weight
+        if 'output' in distill:
+            distill['output']['loss_weight'] = weight
     options['val']['val_freq'] = max(300, steps // VALIDATIONS)
     options['logger'].update(use_tb_logger=False, save_checkpoint_freq=500)
     return options
 
 
-def train(method: str, seed: int, steps: int, scale: float = 1.0) -> Path:
+def train(method: str, seed: int, steps: int, weight: float | None = None) -> Path:
     """Train one method to the end and return the folder of its experiment."""
-    options = options_of(method, seed, steps, scale)
+    options = options_of(method, seed, steps, weight)
     folder = Path('experiments') / options['name']
     if not (folder / 'models' / 'net_g_latest.pth').exists():
         file = Path('experiments') / f'{options["name"]}.yml'
