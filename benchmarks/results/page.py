@@ -19,8 +19,9 @@ INTRODUCTION = """# Results
 Gaussian noise, seed 0 for each picture, added in RGB or grey and not clipped; BasicSR's PSNR in dB and SSIM of 8-bit
 pictures, no border cut off, mean over the pictures ([protocol](../datasets/README.md#protocol-of-the-tests)). The
 networks that ship, in the folded form that ships; nothing was trained or chosen on these sets. nJ/px: 45 nm fp32,
-4.6 pJ a MAC and 0.9 pJ an AC, arithmetic only, on the first set of a table ([what is counted](energy.md)). "-": not
-measured yet. The page is written by
+4.6 pJ a MAC and 0.9 pJ an AC, arithmetic only, on the first set of a table ([what is counted](energy.md)).
+"Phase-coded": the weights of the line with that name, counts told digit by digit in six steps
+([how](energy.md#phase-coding-the-same-picture-from-fewer-spikes)). "-": not measured yet. The page is written by
 
 ```sh
 python benchmarks/results/scores.py --bm3d     # what benchmarks/results/scores.csv lacks; --fresh: everything
@@ -83,7 +84,7 @@ def _table(scores: Iterable[Score], sets: Sequence[str]) -> str:
         by_name.setdefault(score.name, {})[score.set] = score
     sets = [name for name in sets if any(name in of for of in by_name.values())]
     counts = {name: next(of[name].pictures for of in by_name.values() if name in of) for name in sets}
-    header = ['network', 'params', 'nJ/px', 'events a neuron', *(f'{name} ({counts[name]})' for name in sets)]
+    header = ['network', 'params', 'nJ/px', 'events a neuron and step', *(f'{name} ({counts[name]})' for name in sets)]
     lines = [header, ['---'] * len(header)]
     for name, of in sorted(by_name.items(), key=lambda item: _place(item[0], item[1])):
         any_row = next(iter(of.values()))
