@@ -170,6 +170,13 @@ def test_mistakes_get_one_sentence(options, sentence):
         SpikerIR(size='tiny', **options).eval()(torch.rand(1, 3, 8, 8))
 
 
+def test_steps_changed_on_a_built_network_are_refused():
+    net = SpikerIR(size='tiny', T=4, neuron={'type': 'PhaseIF'}).eval()
+    net.T = 3
+    with pytest.raises(UserError, match='given 3 time steps'):
+        net(torch.rand(1, 3, 8, 8))
+
+
 def test_networks_that_weigh_steps_by_themselves_refuse_it():
     with pytest.raises(UserError, match='take another neuron'):
         ESDNet(dim=16, T=4, neuron={'type': 'PhaseIF'})

@@ -36,7 +36,7 @@ class SpikerIR(nn.Module):
         size: Preset ``tiny`` (18 k parameters), ``small`` (83 k) or ``base`` (0.93 M).
         channels: Channels of each level, finest first; overrides the preset.
         blocks: Residual blocks of each level; the last level is the middle, the others stand in encoder and decoder.
-        T: Time steps, >= 1. May be changed on a built network (``net.T``).
+        T: Time steps, >= 1. May be changed on a built network (``net.T``), but for ``PhaseIF``, whose steps they are.
         neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options;
             ``{type: relu}`` is the ANN twin.
         hidden: Options that differ from ``neuron`` between the two convolutions of a block; ``{lowest: 0}`` saves there
@@ -116,7 +116,7 @@ class SpikerIR(nn.Module):
              for place, i in enumerate(coarse_to_fine)])
         self.decoder = nn.ModuleList([level(f'decoder.{place}', i) for place, i in enumerate(coarse_to_fine)])
         self.head = SpikingConv(channels[0], in_ch, 3, own.get('head', neuron), gain=0.1)
-        self._phase_coded = phase_coded(self)
+        self._phase_coded = phase_coded(self, T)
 
     def forward(self, picture: Tensor) -> Tensor:
         height, width = picture.shape[-2:]

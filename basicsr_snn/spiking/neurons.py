@@ -159,11 +159,11 @@ def is_spiking(layer: nn.Module) -> bool:
     return is_neuron(layer) and not isinstance(layer, FLOAT_LAYERS)
 
 
-def phase_coded(net: nn.Module) -> bool:
-    """Whether the neurons of ``net`` tell their counts digit by digit.
+def phase_coded(net: nn.Module, steps: int) -> bool:
+    """Whether the neurons of ``net``, which runs so many time steps, tell their counts digit by digit.
 
     Raises:
-        UserError: Some do and others do not, so that a sequence means two things.
+        UserError: Some do and others do not, so that a sequence means two things; they have another number of digits.
     """
     layers = [module for module in net.modules() if is_neuron(module)]
     phased = [isinstance(layer, PhaseIF) for layer in layers]
@@ -171,6 +171,8 @@ def phase_coded(net: nn.Module) -> bool:
         other = type(layers[phased.index(False)]).__name__
         raise UserError(f'PhaseIF was given beside {other}, but steps are worth 8, 4, 2, 1 to the one and the same to '
                         'the other; choose PhaseIF for all neurons or none.')
+    for layer in layers if any(phased) else ():
+        layer.check_steps(steps)
     return any(phased)
 
 

@@ -107,15 +107,18 @@ class PhaseIF(nn.Module):
         return self.log_threshold.exp() * (1 if self.training else 2 ** self.steps - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        expected = 1 if self.training else self.steps
-        if len(x) != expected:
-            raise UserError(f'PhaseIF was given {len(x)} time steps but emits {self.steps} digits; write the same '
-                            f'number twice: T: {self.steps} and neuron: {{type: PhaseIF, steps: {self.steps}}}.')
+        self.check_steps(self.steps if self.training else len(x))
         potential = phase_mean(x).unsqueeze(0)
         if self.bias is not None:
             potential = potential + self.bias.view(-1, 1, 1)
         counts = SignedCounts.apply(potential, self.log_threshold.exp(), self.lowest, self.highest, 0.0)
         return counts if self.training else digits(counts[0], self.steps, self.lowest < 0)
+
+    def check_steps(self, steps: int) -> None:
+        """Raise ``UserError`` if a network has another number of time steps than the neuron has digits."""
+        if steps != self.steps:
+            raise UserError(f'PhaseIF was given {steps} time steps but emits {self.steps} digits; write the same '
+                            f'number twice: T: {self.steps} and neuron: {{type: PhaseIF, steps: {self.steps}}}.')
 
     def extra_repr(self) -> str:
         return (f'channels={self.log_threshold.numel()}, steps={self.steps}, lowest={self.lowest}, '
