@@ -8,6 +8,7 @@ from pathlib import Path
 import binary_start
 import compare
 import conversion
+import draw
 import page
 import pytest
 import ship
@@ -83,6 +84,21 @@ def test_runs_of_the_comparison_differ_in_length_seed_and_weight_only(method, mo
     short = compare.options_of(method, 0, compare.SHORT_STEPS)
     assert short['train']['scheduler']['periods'] == [3000]
     assert short.get('distill', {}).get('schedule', {'end_iter': 3000})['end_iter'] == 3000
+
+
+def test_the_table_of_methods_gives_gains_over_the_control_of_the_same_seed():
+    def row(method, seed, psnr, seconds, reached):
+        return {'method': method, 'seed': seed, 'steps': '3000', 'seconds': seconds, 'val_psnr': psnr,
+                'cbsd68_psnr': '30.5', 'acs_per_px': '40000', 'steps_to_control': reached}
+
+    table = draw.table([row('control', '0', '30.0', '100', '3000'), row('control', '1', '30.2', '100', '3000'),
+                        row('hkd', '1', '30.1', '150', ''), row('tna', '0', '30.1', '200', '2700'),
+                        row('tna', '1', '30.4', '200', '2400')])
+    lines = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()[2:]]
+    assert [line[0] for line in lines] == ['control', 'hkd', 'tna']
+    assert [line[3] for line in lines] == ['+0.000', '-0.100', '+0.150']
+    assert lines[2][4:] == ['0.300', '30.500', '40,000', '2.00', '2700, 2400']
+    assert lines[1][-1] == 'never'
 
 
 def test_the_converted_network_tends_to_the_ann_with_its_steps():

@@ -1,7 +1,8 @@
-"""Table and plot of the comparison, from ``results.csv`` and ``curves.csv``: ``benchmarks/distillation/draw.py``."""
+"""Table and plots of the comparison, from ``results.csv`` and ``curves.csv``: ``benchmarks/distillation/draw.py``."""
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -10,45 +11,50 @@ from compare import HERE, METHODS, read
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # the backend comes first
 
-TABLE, PLOT = HERE / 'results.md', Path('docs/images/distillation.png')
+TABLE, IMAGES = HERE / 'results.md', Path('docs/images')
+Rows = Sequence[dict[str, str]]
 
 
-def table() -> str:
-    """A line a method: means over seeds, and the largest difference between seeds."""
-    rows = read(HERE / 'results.csv')
-    header = ['method', 'seeds', 'steps', 'val PSNR', 'spread', 'CBSD68 PSNR', 'ACs/px', 's a step / control',
-              'seconds', 'steps to control']
+def table(rows: Rows) -> str:
+    """A line a method, of runs of one length: means over seeds, and the largest difference between seeds."""
+    header = ['method', 'seeds', 'val PSNR', 'against control', 'spread', 'CBSD68 PSNR', 'ACs/px',
+              'seconds / control', 'steps to control']
     lines = [header, ['---'] * len(header)]
-    of_control = [float(row['seconds']) for row in rows if row['method'] == 'control']
+    control = _of(rows, 'control')
     for method in METHODS:
-        mine = [row for row in rows if row['method'] == method]
+        mine = _of(rows, method)
         if not mine:
             continue
-
-        def mean(key: str, mine: list[dict[str, str]] = mine) -> float:
-            return statistics.fmean(float(row[key]) for row in mine)
-
         val = [float(row['val_psnr']) for row in mine]
-        slower = mean('seconds') / statistics.fmean(of_control) if of_control else float('nan')
-        reached = [row['steps_to_control'] or 'never' for row in mine]
-        lines.append([method, str(len(mine)), mine[0]['steps'], f'{mean("val_psnr"):.3f}', f'{max(val) - min(val):.3f}',
-                      f'{mean("cbsd68_psnr"):.3f}', f'{mean("acs_per_px"):,.0f}', f'{slower:.2f}',
-                      f'{mean("seconds"):,.0f}', ', '.join(reached)])
+        gains = [float(row['val_psnr']) - float(other['val_psnr']) for row in mine for other in control
+                 if other['seed'] == row['seed']]
+        slower = f'{_mean(mine, "seconds") / _mean(control, "seconds"):.2f}' if control else '-'
+        reached = ', '.join(row['steps_to_control'] or 'never' for row in mine)
+        lines.append([method, str(len(mine)), f'{_mean(mine, "val_psnr"):.3f}',
+                      f'{statistics.fmean(gains):+.3f}' if gains else '-', f'{max(val) - min(val):.3f}',
+                      f'{_mean(mine, "cbsd68_psnr"):.3f}', f'{_mean(mine, "acs_per_px"):,.0f}',
+                      slower, reached])
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
 
 
-def draw() -> None:
+def _of(rows: Rows, method: str) -> Rows:
+    return [row for row in rows if row['method'] == method]
+
+
+def _mean(rows: Rows, key: str) -> float:
+    return statistics.fmean(float(row[key]) for row in rows)
+
+
+def draw(points: Rows, file: Path) -> None:
     """Validation PSNR against steps and against seconds, a line a method, mean over seeds."""
     figure, panels = plt.subplots(1, 2, figsize=(13, 5), sharey=True)
-    points = read(HERE / 'curves.csv')
     for place, method in enumerate(METHODS):
-        mine = [point for point in points if point['method'] == method]
+        mine = _of(points, method)
         steps = sorted({int(point['step']) for point in mine})
         if not steps:
             continue
         by_step = [[point for point in mine if int(point['step']) == step] for step in steps]
-        psnr = [statistics.fmean(float(one['val_psnr']) for one in group) for group in by_step]
-        seconds = [statistics.fmean(float(one['seconds']) for one in group) for group in by_step]
+        psnr, seconds = ([_mean(group, key) for group in by_step] for key in ('val_psnr', 'seconds'))
         style = {'color': 'black', 'linewidth': 2.5} if method == 'control' else {'color': f'C{place % 10}'}
         for axes, x in zip(panels, (steps, seconds), strict=True):
             axes.plot(x, psnr, label=method, linestyle='--' if place > 10 else '-', **style)
@@ -58,10 +64,20 @@ def draw() -> None:
     for axes in panels:
         axes.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(PLOT, dpi=100)
+    figure.savefig(file, dpi=100)
     plt.close(figure)
 
 
+def main() -> None:
+    rows, points = read(HERE / 'results.csv'), read(HERE / 'curves.csv')
+    parts = ['# Methods of distillation compared\n']
+    for steps in sorted({row['steps'] for row in rows}, key=int):
+        plot = IMAGES / f'distillation_{steps}.png'
+        draw([point for point in points if point['steps'] == steps], plot)
+        parts += [f'## {int(steps):,} steps\n', table([row for row in rows if row['steps'] == steps]),
+                  f'![validation PSNR against steps and seconds](../../{plot})\n']
+    TABLE.write_text('\n'.join(parts), encoding='utf-8')
+
+
 if __name__ == '__main__':
-    TABLE.write_text(table(), encoding='utf-8')
-    draw()
+    main()
