@@ -37,9 +37,9 @@ METHODS = ('control', 'hkd', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn
 COLUMNS = ('method', 'seed', 'steps', 'seconds', 'val_psnr', 'cbsd68_psnr', 'acs_per_px', 'steps_to_control')
 CURVE_COLUMNS = ('method', 'seed', 'steps', 'step', 'seconds', 'val_psnr')
 STEPS, SHORT_STEPS, VALIDATIONS = 10_000, 3_000, 10
-BATCH, SHORT_BATCH = 8, 4
-WATCHED, VALIDATED = [400, 408], [400, 432]
-"""Pictures of BSD432, none of them trained on: those scored along a run, and those scored at its end."""
+SHORT_BATCH = 4
+WATCHED = [400, 408]
+"""Pictures scored along a run, of those of the option files' validation, which are all scored at its end."""
 STAMP = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO: (.*)')
 
 
@@ -51,7 +51,8 @@ def options_of(method: str, seed: int, steps: int, weight: float | None = None) 
     """Options of a run: those of the method's file with its length and, if given, another weight of its loss."""
     options = read_options(OPTIONS / f'{method}.yml')
     options.update(name=run_name(method, seed, steps, weight), manual_seed=seed)
-    options['datasets']['train']['batch_size_per_gpu'] = BATCH if steps == STEPS else SHORT_BATCH
+    if steps != STEPS:
+        options['datasets']['train']['batch_size_per_gpu'] = SHORT_BATCH
     options['datasets']['val']['subset'] = WATCHED
     train, distill = options['train'], options.get('distill', {})
     train['total_iter'], train['scheduler']['periods'] = steps, [steps]
@@ -112,7 +113,7 @@ def score(method: str, folder: Path, block: dict[str, Any]) -> Row:
 
 
 def validation(method: str, folder: Path) -> Row:
-    return score(method, folder, {**read_options(OPTIONS / f'{method}.yml')['datasets']['val'], 'subset': VALIDATED})
+    return score(method, folder, read_options(OPTIONS / f'{method}.yml')['datasets']['val'])
 
 
 def read(table: Path) -> list[dict[str, str]]:
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=METHODS)
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1])
     parser.add_argument('--short', action='store_true',
-                        help=f'{SHORT_STEPS} steps of {SHORT_BATCH} crops instead of {STEPS} of {BATCH}')
+                        help=f'{SHORT_STEPS} steps of {SHORT_BATCH} crops instead of the {STEPS} of the files')
     args = parser.parse_args()
     steps = SHORT_STEPS if args.short else STEPS
     done = {(row['method'], row['seed'], row['steps']) for row in read(HERE / 'results.csv')}

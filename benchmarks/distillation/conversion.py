@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from unittest.mock import patch
 
-from compare import OPTIONS, SHORT_STEPS, VALIDATED, train
+from compare import OPTIONS, SHORT_STEPS, train
 
 # isort: split
 import torch
@@ -122,7 +122,7 @@ def main() -> None:
     net.eval()
     block = options['datasets']['val']
     training = EvaluationSet({'val': {**block, 'subset': options['datasets']['train']['subset']}}, CALIBRATION_PICTURES)
-    pictures = EvaluationSet({'val': {**block, 'subset': VALIDATED}}, args.pictures)
+    pictures = EvaluationSet({'val': block}, args.pictures)
     snn = converted(PlainResidual(net).eval(), [given[..., :CROP, :CROP] for given, _, _ in training], args.mode)
     lines = ['| time steps | PSNR dB |', '|---|---|']
     lines += [f'| {step} | {decibels:.2f} |'
