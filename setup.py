@@ -33,7 +33,7 @@ setup(
     ],
     extras_require={
         'dev': ['hypothesis', 'jinja2', 'matplotlib', 'pytest', 'pytest-benchmark', 'ruff', 'safetensors',
-                'scikit-image'],
+                'scikit-image', 'spandrel'],
         'teachers': ['spandrel'],
         'bench': ['bm3d', 'matplotlib'],  # bm3d's licence allows non-commercial use only
         'report': ['jinja2', 'matplotlib'],

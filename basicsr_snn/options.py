@@ -277,9 +277,19 @@ def _check_distillation(check: OptionCheck, distill: Any) -> None:
 
 
 def _check_teacher(check: OptionCheck, teacher: Any, where: str) -> None:
-    trainable = isinstance(teacher, Mapping) and bool(teacher.get('trainable'))
-    if check.keys(teacher, where, TEACHER_KEYS, ('network',) if trainable else ('network', 'path')):
-        check.built_by(teacher.get('network'), f'{where}: network', registered(ARCH_REGISTRY))
+    archs = registered(ARCH_REGISTRY)
+    required = ('network',) if _needs_no_path(teacher, archs) else ('network', 'path')
+    if check.keys(teacher, where, TEACHER_KEYS, required):
+        check.built_by(teacher.get('network'), f'{where}: network', archs)
         if teacher.get('optim') is not None:
             _check_optimizer(check, teacher['optim'], f'{where}: optim')
         check.number(teacher, where, 'start_iter', 0)
+
+
+def _needs_no_path(teacher: Any, archs: Mapping[str, Any]) -> bool:
+    """Whether a teacher is trained here, or built with its weights."""
+    if not isinstance(teacher, Mapping):
+        return False
+    network = teacher.get('network')
+    arch = archs.get(network.get('type')) if isinstance(network, Mapping) else None
+    return bool(teacher.get('trainable')) or getattr(arch, 'carries_weights', False)

@@ -59,7 +59,8 @@ class NetworkContender:
     Attributes:
         name: What the row is called.
         network: The ``network_g`` block.
-        weights: Weight file; None: random weights of a fixed seed, for the costs of an untrained network.
+        weights: Weight file; None: what the network is built with, for most architectures random weights of a fixed
+            seed, for the costs of an untrained network.
         param_key: Entry of the file that holds the weights, None for what ``load_weights`` prefers.
         strict: Whether names and shapes must agree.
     """
@@ -76,7 +77,7 @@ class NetworkContender:
 
     @property
     def trained(self) -> bool:
-        return self.weights is not None
+        return self.weights is not None or zoo.weights_in(self.network) is not None
 
     def fingerprint(self) -> dict[str, Any]:
         return {'network': dict(self.network), 'weights': zoo.sha256_of(self._weight_file()) if self.trained else None,
@@ -86,7 +87,7 @@ class NetworkContender:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = zoo.build(self.network)
-        if self.trained:
+        if self.weights is not None:
             self._load(net)
         net = deployed(net).to('cuda' if torch.cuda.is_available() else 'cpu')
         return NetworkRestorer(net, self.network.get('window_size', 1))
@@ -99,10 +100,11 @@ class NetworkContender:
             load_weights(net, file, None, self.strict)
 
     def _weight_file(self) -> Path:
-        if not self.weights.is_file():
-            raise UserError(f'weight file {self.weights} does not exist; train the network first, or correct path: '
+        file = self.weights or zoo.weights_in(self.network)
+        if not file.is_file():
+            raise UserError(f'weight file {file} does not exist; train the network first, or correct path: '
                             'pretrain_network_g.')
-        return self.weights
+        return file
 
 
 class NetworkRestorer:

@@ -275,6 +275,8 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     net = zoo.build(options['network_g'])
     paths = options.get('path') or {}
     if weights is None and not paths.get('pretrain_network_g'):
+        if zoo.weights_in(options['network_g']):
+            return net
         raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
     if weights is None:
         load_weights(net, paths['pretrain_network_g'], paths.get('param_key_g'))

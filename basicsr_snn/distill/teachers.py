@@ -43,11 +43,13 @@ def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str
 
 
 def build_teacher(options: Mapping[str, Any], device: torch.device) -> nn.Module:
-    """Build a frozen teacher: ``{network: {type: ...}, path: FILE, param_key: ~}``."""
+    """Build a frozen teacher: ``{network: {type: ...}, path: FILE, param_key: ~}``; a network that is built with its
+    weights, such as ``PretrainedANN``, needs no path."""
     teacher = build_network(dict(options['network']))
-    if options.get('path') is None:
+    if options.get('path') is not None:
+        load_weights(teacher, options['path'], options.get('param_key'))
+    elif not getattr(teacher, 'carries_weights', False):
         raise UserError('distill.teacher has no path: an untrained teacher teaches nothing; write path: FILE.pth.')
-    load_weights(teacher, options['path'], options.get('param_key'))
     return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
 
 

@@ -114,6 +114,15 @@ def build(network: Mapping[str, Any]) -> nn.Module:
         raise UserError(f'network {name} cannot be built from the options {options}: {error}.') from error
 
 
+def weights_in(network: Mapping[str, Any]) -> Path | None:
+    """Weight file that a ``network_g`` block itself names, of an architecture with ``carries_weights``; else None."""
+    from basicsr.archs import ARCH_REGISTRY
+
+    name = network.get('type')
+    carries = name in ARCH_REGISTRY and getattr(ARCH_REGISTRY.get(name), 'carries_weights', False)
+    return Path(network['path']) if carries and network.get('path') else None
+
+
 def load(name: str) -> nn.Module:
     """Load a shipped network, ready for inference.
 

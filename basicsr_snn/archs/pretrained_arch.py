@@ -1,0 +1,109 @@
+"""Networks that others trained, recognised by their weight file: teachers, and rivals in a comparison."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from basicsr_snn.errors import UserError
+
+
+@ARCH_REGISTRY.register()
+class PretrainedANN(nn.Module):
+    """Any restoration network that spandrel recognises by its weight file: NAFNet, SwinIR, SCUNet, DRUNet, ...
+
+    Needs ``pip install spandrel``; with ``spandrel_extra_arches``, whose architectures are partly for non-commercial
+    use, also Restormer, MPRNet and others. Modules have the names of spandrel's network behind ``net.``, for hints.
+
+    Args:
+        path: Weight file: ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors``.
+        sigma: Noise level of a call that gives none, standard deviation on the 0..255 scale, for a network that reads a
+            map of it (DRUNet, FDnCNN).
+
+    Shape:
+        (N, C, H, W) float32 in 0..1 to the same, any H, W >= 1 (mirrored inside, repeated where too small, to the size
+        that the network needs). Output is not clipped.
+
+    Raises:
+        UserError: spandrel is not installed; the file does not exist, is of no network that spandrel knows, or of one
+            that gives pictures of another size or other channels.
+
+    .. code-block:: yaml
+
+        network_g:
+          type: PretrainedANN
+          path: basicsr_snn/zoo/dncnn_color_blind.pth
+          sigma: 25
+    """
+
+    carries_weights = True
+    """Built with its weights: option files need no second path for them."""
+
+    def __init__(self, path: str | Path, sigma: float = 25.0) -> None:
+        super().__init__()
+        found = _recognise(Path(path))
+        self.net: nn.Module = found.model
+        self.sigma = sigma
+        self.takes_sigma = _first_channels(found.model) == found.input_channels + 1
+        self.multiple_of: int = found.size_requirements.multiple_of
+        self._sizes = found.size_requirements
+
+    def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
+        """Restore.
+
+        Args:
+            x: (N, C, H, W) in 0..1.
+            sigma: Noise level on the 0..255 scale: one for all pictures, or a tensor (N,).
+        """
+        height, width = x.shape[-2:]
+        right, bottom = self._sizes.get_padding(width, height)
+        mode = 'reflect' if bottom < height and right < width else 'replicate'
+        padded = F.pad(x, (0, right, 0, bottom), mode=mode)
+        if self.takes_sigma:
+            level = torch.as_tensor(self.sigma if sigma is None else sigma, dtype=x.dtype, device=x.device) / 255
+            plane = level.view(-1, 1, 1, 1).expand(len(x), 1, *padded.shape[-2:])
+            padded = torch.cat([padded, plane], dim=1)
+        return self.net(padded)[..., :height, :width]
+
+
+def _recognise(path: Path) -> Any:
+    """spandrel's description of the network in a weight file."""
+    try:
+        from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+    except ImportError as error:
+        raise UserError('PretrainedANN needs the package spandrel, which is not installed; type: pip install '
+                        'spandrel.') from error
+    _add_extra_architectures()
+    if not path.is_file():
+        raise UserError(f'weight file {path} of PretrainedANN does not exist; correct path:.')
+    try:
+        found = ModelLoader('cpu').load_from_file(path)
+    except UnsupportedModelError as error:
+        raise UserError(f'{path} is of no network that spandrel knows; give the file of one that it does, such as '
+                        'NAFNet, SwinIR, SCUNet, DRUNet or DnCNN, or name the architecture itself as type:.') from error
+    except Exception as error:  # torch, pickle and safetensors each raise their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise UserError(f'{path} cannot be read as a weight file ({reason}); give an undamaged .pth or .safetensors '
+                        'file.') from error
+    same = found.scale == 1 and found.input_channels == found.output_channels and found.input_channels in (1, 3)
+    if not (isinstance(found, ImageModelDescriptor) and same):
+        raise UserError(f'{path} is of {found.architecture.name}, scale {found.scale}, {found.input_channels} to '
+                        f'{found.output_channels} channels, {found.purpose}; give a network that restores a grey or '
+                        'an RGB picture at its own size.')
+    return found
+
+
+def _first_channels(net: nn.Module) -> int | None:
+    return next((module.in_channels for module in net.modules() if isinstance(module, nn.Conv2d)), None)
+
+
+def _add_extra_architectures() -> None:
+    try:
+        from spandrel_extra_arches import install
+    except ImportError:
+        return
+    install(ignore_duplicates=True)
