@@ -55,7 +55,13 @@ def test_model_cards_add_up_the_hours_of_all_runs_and_keep_the_curve(experiment)
 
 
 def test_the_comparison_times_training_without_validations(experiment):
-    assert compare.curve(experiment) == [(1000, 10.0, 29.5), (2000, 20.0, 30.25)]
+    assert compare.curve(experiment) == [(1000, 20.0, 29.5), (2000, 40.0, 30.25)]
+
+
+def test_the_comparison_times_training_as_if_nothing_else_had_run(experiment):
+    slowed = LOG.replace('10:01:00,500', '10:03:00,500')
+    (experiment / 'train_x_1.log').write_text(slowed)
+    assert compare.curve(experiment) == [(1000, 20.0, 29.5), (2000, 40.0, 30.25)]
 
 
 def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp_path, monkeypatch):
