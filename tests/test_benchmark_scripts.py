@@ -11,12 +11,12 @@ import conversion
 import draw
 import page
 import pytest
-import ship
 import torch
 from scores import Score
 from twin_start import fit_thresholds
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.bench.training_log import read_training_log
 from basicsr_snn.spiking.neurons import build_neuron
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,20 +48,22 @@ def experiment(tmp_path):
     return tmp_path
 
 
-def test_model_cards_add_up_the_hours_of_all_runs_and_keep_the_curve(experiment):
-    hours, curve = ship.scan_logs(experiment)
-    assert hours * 3600 == pytest.approx(60 + 50)
-    assert curve == [(1000, 29.5), (2000, 30.25)]
+def test_logs_of_a_training_add_up_the_hours_of_all_runs_and_keep_the_curve(experiment):
+    log = read_training_log(experiment)
+    assert log.hours * 3600 == pytest.approx(60 + 50)
+    assert log.curve == [(1000, 29.5), (2000, 30.25)]
 
 
-def test_the_comparison_times_training_without_validations(experiment):
-    assert compare.curve(experiment) == [(1000, 20.0, 29.5), (2000, 40.0, 30.25)]
+def test_the_pace_leaves_out_validations_and_what_was_slowed(experiment):
+    assert read_training_log(experiment).seconds_a_step == pytest.approx(0.02)
+    (experiment / 'train_x_1.log').write_text(LOG.replace('10:01:00,500', '10:03:00,500'))
+    assert read_training_log(experiment).seconds_a_step == pytest.approx(0.02)
 
 
-def test_the_comparison_times_training_as_if_nothing_else_had_run(experiment):
-    slowed = LOG.replace('10:01:00,500', '10:03:00,500')
-    (experiment / 'train_x_1.log').write_text(slowed)
-    assert compare.curve(experiment) == [(1000, 20.0, 29.5), (2000, 40.0, 30.25)]
+def test_a_folder_without_logs_has_no_pace(tmp_path):
+    log = read_training_log(tmp_path)
+    assert (log.hours, log.curve) == (0, [])
+    assert math.isnan(log.seconds_a_step)
 
 
 def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp_path, monkeypatch):

@@ -10,18 +10,15 @@ import argparse
 import csv
 import math
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import basicsr_snn  # noqa: F401 - before basicsr
 
 # isort: split
-import numpy as np
 import yaml
 from basicsr.utils.options import ordered_yaml
 
@@ -29,6 +26,7 @@ from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.bench.row import Row
+from basicsr_snn.bench.training_log import read_training_log
 from basicsr_snn.options import read_options
 
 HERE = Path(__file__).parent
@@ -41,7 +39,6 @@ STEPS, SHORT_STEPS, VALIDATIONS = 10_000, 3_000, 10
 SHORT_BATCH = 4
 WATCHED = [400, 408]
 """Pictures scored along a run, of those of the option files' validation, which are all scored at its end."""
-STAMP = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO: (.*)')
 
 
 def run_name(method: str, seed: int, steps: int, weight: float | None = None) -> str:
@@ -86,31 +83,6 @@ def train(method: str, seed: int, steps: int, weight: float | None = None) -> Pa
     return folder
 
 
-def curve(folder: Path) -> list[tuple[int, float, float]]:
-    """(step, seconds of training until then, validation PSNR) of an experiment, resumed or not.
-
-    Seconds are steps times the pace of a run that nothing else slows: the lower quartile of the times a step that the
-    log tells, validations left out.
-    """
-    psnr_at: dict[int, float] = {}
-    paces: list[float] = []
-    for file in sorted(folder.glob('train_*.log')):
-        step, last = 0, None
-        for line in file.read_text(encoding='utf-8').splitlines():
-            if stamp := STAMP.match(line):
-                when = datetime.fromisoformat(stamp[1])
-                if found := re.search(r'iter:\s*([\d,]+),', stamp[2]):
-                    before, step = step, int(found[1].replace(',', ''))
-                    if last:
-                        paces.append((when - last).total_seconds() / (step - before))
-                if found or stamp[2].startswith('Cost on'):  # the line that ends a validation
-                    last = when
-            elif found := re.search(r'# psnr: ([\d.]+)', line):
-                psnr_at[step] = float(found[1])
-    pace = float(np.percentile(paces, 25, method='lower')) if paces else math.nan
-    return [(step, step * pace, psnr) for step, psnr in sorted(psnr_at.items())]
-
-
 def score(method: str, folder: Path, block: dict[str, Any]) -> Row:
     """The moving average of the last step on a dataset."""
     network = read_options(OPTIONS / f'{method}.yml')['network_g']
@@ -138,15 +110,15 @@ def write(table: Path, columns: Iterable[str], rows: list[dict[str, Any]]) -> No
 
 def record(method: str, seed: int, steps: int, folder: Path) -> None:
     """Put a finished run into both tables, in place of an earlier one."""
-    points, val = curve(folder), validation(method, folder)
+    log, val = read_training_log(folder), validation(method, folder)
     test = score(method, folder, block_of_folder(CBSD68, 25, 3)['test_1'])
-    row = {'method': method, 'seed': seed, 'steps': steps, 'seconds': round(points[-1][1]),
+    row = {'method': method, 'seed': seed, 'steps': steps, 'seconds': round(steps * log.seconds_a_step),
            'val_psnr': f'{val.psnr:.3f}', 'cbsd68_psnr': f'{test.psnr:.3f}', 'acs_per_px': round(val.acs_per_px or 0),
            'steps_to_control': ''}
     key = (method, str(seed), str(steps))
     curves = [old for old in read(HERE / 'curves.csv') if (old['method'], old['seed'], old['steps']) != key]
-    curves += [{'method': method, 'seed': seed, 'steps': steps, 'step': step, 'seconds': round(seconds),
-                'val_psnr': f'{psnr:.3f}'} for step, seconds, psnr in points]
+    curves += [{'method': method, 'seed': seed, 'steps': steps, 'step': step,
+                'seconds': round(step * log.seconds_a_step), 'val_psnr': f'{psnr:.3f}'} for step, psnr in log.curve]
     write(HERE / 'curves.csv', CURVE_COLUMNS, curves)
     results = [old for old in read(HERE / 'results.csv') if (old['method'], old['seed'], old['steps']) != key]
     write(HERE / 'results.csv', COLUMNS, with_speed([*results, row]))

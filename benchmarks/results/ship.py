@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +17,13 @@ import torch
 import yaml
 
 from basicsr_snn import zoo
+from basicsr_snn.bench.training_log import read_training_log
 from basicsr_snn.options import read_options
 from basicsr_snn.spiking.neurons import count_limit, is_neuron, is_spiking
 from basicsr_snn.spiking.ternary import packed_state
 
 CURVES = Path(__file__).parent / 'curves.csv'
 LICENCE = 'Apache-2.0; trained on BSD432, pictures released for non-commercial research and education'
-STAMP = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO: (.*)')
-
-
-def scan_logs(folder: Path) -> tuple[float, list[tuple[int, float]]]:
-    """Hours that the runs of a training took, and (step, validation PSNR), of the logs in its folder."""
-    total, curve = timedelta(), {}
-    for file in sorted(folder.glob('train_*.log')):
-        step, begin, end = 0, None, None
-        for line in file.read_text(encoding='utf-8').splitlines():
-            if stamp := STAMP.match(line):
-                when = datetime.fromisoformat(stamp[1])
-                begin, end = begin or when, when
-                if found := re.search(r'iter:\s*([\d,]+)', stamp[2]):
-                    step = int(found[1].replace(',', ''))
-            elif found := re.search(r'# psnr: ([\d.]+)', line):
-                curve[step] = float(found[1])
-        total += end - begin if begin else timedelta()
-    return total.total_seconds() / 3600, sorted(curve.items())
 
 
 def write_curve(name: str, curve: list[tuple[int, float]]) -> None:
@@ -83,8 +64,8 @@ def main() -> None:
     weights = torch.load(folder / 'models/net_g_latest.pth', weights_only=True)[args.entry]
     built = zoo.build(network)
     torch.save(packed_state(weights, built), zoo.FOLDER / f'{args.name}.pth')
-    hours, curve = scan_logs(folder)
-    write_curve(args.name, curve)
+    log = read_training_log(folder)
+    write_curve(args.name, log.curve)
     train = options['datasets']['train']
     spiking = any(map(is_spiking, built.modules()))
     start = (options.get('path') or {}).get('pretrain_network_g')
@@ -97,9 +78,9 @@ def main() -> None:
         'source': f'basicsr-snn train -opt {args.opt}',
         'training': {
             'options': str(args.opt), 'data': f'{train["dataroot_gt"]}[{train["subset"][0]}:{train["subset"][1]}]',
-            'steps': curve[-1][0], 'batch': f'{train["batch_size_per_gpu"]}x{train["gt_size"]}x{train["gt_size"]}',
-            'seed': options['manual_seed'], 'hours': round(hours, 2), 'hardware': 'one shared CPU core',
-            'entry': args.entry, 'val_psnr': round(curve[-1][1], 3),
+            'steps': log.curve[-1][0], 'batch': f'{train["batch_size_per_gpu"]}x{train["gt_size"]}x{train["gt_size"]}',
+            'seed': options['manual_seed'], 'hours': round(log.hours, 2), 'hardware': 'one shared CPU core',
+            'entry': args.entry, 'val_psnr': round(log.curve[-1][1], 3),
             'starts_from': start},
         'notes': args.notes,
     }

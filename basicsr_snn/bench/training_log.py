@@ -1,0 +1,53 @@
+"""What the logs of a training tell: hours, pace, and the validation PSNR by step."""
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+STAMP = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO: (.*)')
+STEP = re.compile(r'iter:\s*([\d,]+),')
+PSNR = re.compile(r'# psnr: ([\d.]+)')
+VALIDATED = 'Cost on'
+"""How the line begins that ends a validation."""
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """A training, resumed or not.
+
+    Attributes:
+        hours: From begin to end of each of its runs, together.
+        seconds_a_step: Lower quartile of what its steps took, validations left out: the pace of a machine that does
+            nothing else. NaN if fewer than two steps were told.
+        curve: (step, validation PSNR in dB), by step; of a step validated twice the later.
+    """
+
+    hours: float
+    seconds_a_step: float
+    curve: list[tuple[int, float]]
+
+
+def read_training_log(folder: Path) -> TrainingLog:
+    """The logs ``train_*.log`` of an experiment's folder, oldest first."""
+    seconds, paces, curve = 0.0, [], {}
+    for file in sorted(folder.glob('train_*.log')):
+        step, told, stamps = 0, None, []
+        for line in file.read_text(encoding='utf-8').splitlines():
+            if stamp := STAMP.match(line):
+                stamps.append(datetime.fromisoformat(stamp[1]))
+                if found := STEP.search(stamp[2]):
+                    before, step = step, int(found[1].replace(',', ''))
+                    if told:
+                        paces.append((stamps[-1] - told).total_seconds() / (step - before))
+                if found or stamp[2].startswith(VALIDATED):
+                    told = stamps[-1]
+            elif found := PSNR.search(line):
+                curve[step] = float(found[1])
+        seconds += (stamps[-1] - stamps[0]).total_seconds() if stamps else 0.0
+    pace = float(np.percentile(paces, 25, method='lower')) if paces else math.nan
+    return TrainingLog(seconds / 3600, pace, sorted(curve.items()))
