@@ -50,7 +50,7 @@ def experiment(tmp_path):
 
 def test_logs_of_a_training_add_up_the_hours_of_all_runs_and_keep_the_curve(experiment):
     log = read_training_log(experiment)
-    assert log.hours * 3600 == pytest.approx(60 + 50)
+    assert log.hours * 3600 == pytest.approx(60.5 + 50.5)
     assert log.curve == [(1000, 29.5), (2000, 30.25)]
 
 
