@@ -32,12 +32,12 @@ setup(
         'tqdm',
     ],
     extras_require={
-        'dev': ['hypothesis', 'jinja2', 'matplotlib', 'pytest', 'pytest-benchmark', 'ruff', 'safetensors',
-                'scikit-image', 'spandrel'],
+        'dev': ['hypothesis', 'jinja2', 'matplotlib', 'nir', 'nirtorch', 'onnx', 'onnxruntime', 'onnxscript', 'pytest',
+                'pytest-benchmark', 'ruff', 'safetensors', 'scikit-image', 'spandrel'],
         'teachers': ['spandrel'],
         'bench': ['bm3d', 'matplotlib'],  # bm3d's licence allows non-commercial use only
         'report': ['jinja2', 'matplotlib'],
-        'export': ['nir', 'onnx', 'onnxscript', 'safetensors'],
+        'export': ['nir', 'nirtorch', 'onnx', 'onnxruntime', 'onnxscript', 'safetensors'],
     },
     entry_points={'console_scripts': ['basicsr-snn = basicsr_snn.cli.main:main']},
     classifiers=[

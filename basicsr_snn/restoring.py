@@ -6,6 +6,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from basicsr_snn.errors import UserError
+
 
 def restore(net: nn.Module, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
     """Restore pictures (N, C, H, W) in 0..1.
@@ -25,3 +27,23 @@ def deployed(net: nn.Module) -> nn.Module:
     """The form of a network that ships: a copy in eval mode, folded where the network can fold (``fuse``)."""
     copy = deepcopy(net).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     return copy.fuse() if hasattr(copy, 'fuse') else copy
+
+
+def channels_of(net: nn.Module) -> int:
+    """Channels of the pictures that a network restores, by trying it: architectures name that option in many ways.
+
+    Raises:
+        UserError: It turns neither colour nor grey pictures into some of the same size.
+    """
+    device = next(net.parameters()).device
+    for channels in (3, 1):
+        probe = torch.zeros(1, channels, 64, 64, device=device)
+        try:
+            with torch.no_grad():
+                answer = net(probe)
+        except (RuntimeError, ValueError):
+            continue
+        if answer.shape == probe.shape:
+            return channels
+    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of the same size; give a '
+                    'network for restoration at scale 1.')

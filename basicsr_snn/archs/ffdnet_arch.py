@@ -70,6 +70,7 @@ class FFDNet(nn.Module):
 def noise_level_map(sigma: float | Tensor, like: Tensor) -> Tensor:
     """The map (N, 1, H, W) of the value ``sigma / 255`` that fits a batch (N, C, H, W); see :meth:`FFDNet.forward`."""
     level = torch.as_tensor(sigma, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1) / 255
-    if len(level) not in (1, len(like)):
-        raise UserError(f'{len(level)} noise levels were given for {len(like)} pictures; give one, or one for each.')
-    return level.expand(len(like), 1, *like.shape[-2:])
+    given, pictures = level.shape[0], like.shape[0]
+    if given not in (1, pictures):
+        raise UserError(f'{given} noise levels were given for {pictures} pictures; give one, or one for each.')
+    return level.expand(pictures, 1, *like.shape[-2:])

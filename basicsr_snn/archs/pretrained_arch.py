@@ -9,6 +9,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from basicsr_snn.archs.ffdnet_arch import noise_level_map
 from basicsr_snn.errors import UserError
 
 
@@ -58,15 +59,16 @@ class PretrainedANN(nn.Module):
         Args:
             x: (N, C, H, W) in 0..1.
             sigma: Noise level on the 0..255 scale: one for all pictures, or a tensor (N,).
+
+        Raises:
+            UserError: ``sigma`` has neither one value nor N.
         """
         height, width = x.shape[-2:]
         right, bottom = self._sizes.get_padding(width, height)
         mode = 'reflect' if bottom < height and right < width else 'replicate'
         padded = F.pad(x, (0, right, 0, bottom), mode=mode)
         if self.takes_sigma:
-            level = torch.as_tensor(self.sigma if sigma is None else sigma, dtype=x.dtype, device=x.device) / 255
-            plane = level.view(-1, 1, 1, 1).expand(len(x), 1, *padded.shape[-2:])
-            padded = torch.cat([padded, plane], dim=1)
+            padded = torch.cat([padded, noise_level_map(self.sigma if sigma is None else sigma, padded)], dim=1)
         return self.net(padded)[..., :height, :width]
 
 

@@ -83,13 +83,17 @@ class NetworkContender:
         return {'network': dict(self.network), 'weights': zoo.sha256_of(self._weight_file()) if self.trained else None,
                 'param_key': self.param_key, 'strict': self.strict}
 
-    def build(self) -> NetworkRestorer:
+    def loaded(self) -> nn.Module:
+        """The network in its training form, with its weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = zoo.build(self.network)
         if self.weights is not None:
             self._load(net)
-        net = deployed(net).to('cuda' if torch.cuda.is_available() else 'cpu')
+        return net
+
+    def build(self) -> NetworkRestorer:
+        net = deployed(self.loaded()).to('cuda' if torch.cuda.is_available() else 'cpu')
         return NetworkRestorer(net, self.network.get('window_size', 1))
 
     def _load(self, net: nn.Module) -> None:

@@ -252,10 +252,11 @@ def _ready(args: argparse.Namespace, net: nn.Module) -> Denoiser:
     import torch
 
     from basicsr_snn.denoising import Denoiser
+    from basicsr_snn.restoring import channels_of
 
     net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
-    return Denoiser(net, _channels_of(net), args.tile, args.tile_pad, sigma)
+    return Denoiser(net, channels_of(net), args.tile, args.tile_pad, sigma)
 
 
 def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
@@ -283,24 +284,6 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     else:
         load_weights(net, weights)
     return net
-
-
-def _channels_of(net: nn.Module) -> int:
-    """Channels of the pictures that a network restores, by trying it: architectures name that option in many ways."""
-    import torch
-
-    device = next(net.parameters()).device
-    for channels in (3, 1):
-        probe = torch.zeros(1, channels, 64, 64, device=device)
-        try:
-            with torch.no_grad():
-                answer = net(probe)
-        except (RuntimeError, ValueError):
-            continue
-        if answer.shape == probe.shape:
-            return channels
-    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of the same size; give a '
-                    'network for restoration at scale 1.')
 
 
 def _score_table(scores: list[tuple[str, Score]]) -> Table:

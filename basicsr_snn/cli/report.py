@@ -6,10 +6,10 @@ import importlib.util
 import logging
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basicsr_snn.cli.network_arguments import add_network_arguments, check_network_arguments, trained_network
 from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
 from basicsr_snn.errors import UserError
 
@@ -28,10 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         'report', help='write an HTML page on a network',
         description='Writes one self-contained HTML page: quality, counted operations and energy beside the ANN twin '
                     'and the quantised twin, what each layer and its neurons do, example pictures.')
-    parser.add_argument('-opt', metavar='X.yml', help='option file: its network_g, and its test pictures')
-    parser.add_argument('-n', '--name', help='shipped network instead; all names: basicsr-snn list')
-    parser.add_argument('--weights', type=Path, metavar='W',
-                        help='weight file of network_g (default: path: pretrain_network_g of the option file)')
+    add_network_arguments(parser, 'its network_g, and its test pictures')
     parser.add_argument('-o', '--output', required=True, type=Path, metavar='DIR',
                         help='folder for the page, NAME.html')
     add_picture_arguments(parser, 'the option file')
@@ -54,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     logger = get_root_logger()
     logger.setLevel(logging.WARNING)
     try:
-        contender = _contender(args)
+        contender = trained_network(args)
         found = _examine(contender, _pictures(args, contender))
     finally:
         logger.setLevel(logging.INFO)
@@ -70,11 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    if not (args.opt or args.name):
-        raise UserError('no network was given; add -opt X.yml, or -n NAME (all names: basicsr-snn list).')
-    if args.weights and (args.name or not args.opt):
-        raise UserError(f'--weights {args.weights} belongs to the network_g of an option file; write -opt X.yml '
-                        '--weights W, without -n.')
+    check_network_arguments(args)
     check_picture_arguments(args, 'the option file')
     for package in ('matplotlib', 'jinja2'):
         if importlib.util.find_spec(package) is None:
@@ -88,19 +81,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'-o {folder} cannot be made ({error}); give the path of a folder.') from error
-
-
-def _contender(args: argparse.Namespace) -> NetworkContender:
-    from basicsr_snn.bench.contenders import contender_of_options, shipped_contender
-
-    if args.name:
-        return shipped_contender(args.name)
-    contender = contender_of_options(args.opt)
-    if args.weights:
-        return replace(contender, weights=args.weights, param_key=None)
-    if contender.weights is None:
-        raise UserError(f'{args.opt} names no weights (path: pretrain_network_g); add --weights FILE.')
-    return contender
 
 
 def _pictures(args: argparse.Namespace, contender: NetworkContender) -> EvaluationSet:

@@ -67,7 +67,7 @@ class SpikingConv(nn.Module):
 
     def _convolved_spikes(self, spikes: Tensor) -> Tensor:
         amplitude = None if self.amplitude_folded else getattr(self.neuron, 'amplitude', None)
-        with spikes_kept_as_bytes(spikes) if self.fits_bytes else nullcontext():
+        with spikes_kept_as_bytes(spikes) if self.fits_bytes and torch.is_grad_enabled() else nullcontext():
             return self.conv(spikes.flatten(0, 1), amplitude)
 
     @torch.no_grad()

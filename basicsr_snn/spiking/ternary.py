@@ -51,7 +51,7 @@ def pack(codes: Tensor) -> Tensor:
 
 def unpack(packed: Tensor, shape: torch.Size) -> Tensor:
     """The int8 codes of ``shape`` that :func:`pack` packed."""
-    places = torch.stack([packed >> (2 * place) & 3 for place in range(WEIGHTS_A_BYTE)], dim=1)
+    places = torch.stack([packed.int() // 4**place % 4 for place in range(WEIGHTS_A_BYTE)], dim=1)
     return places.flatten()[:shape.numel()].view(shape).to(torch.int8) - 1
 
 

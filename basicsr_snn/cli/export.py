@@ -1,0 +1,46 @@
+"""``basicsr-snn export``: a trained network as a file that other programs read."""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from basicsr_snn.cli.network_arguments import add_network_arguments, check_network_arguments, trained_network
+from basicsr_snn.errors import UserError
+
+FORMATS = ('onnx', 'safetensors', 'nir')
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``export``."""
+    parser = subparsers.add_parser(
+        'export', help='write a network as ONNX, safetensors or NIR',
+        description='Writes a trained network for other programs, reads the file back and compares its pictures with '
+                    'those of the source; a file that does not agree is not written.')
+    add_network_arguments(parser, 'its network_g')
+    parser.add_argument('--format', required=True, choices=FORMATS, help='kind of file')
+    parser.add_argument('-o', '--output', required=True, type=Path, metavar='FILE', help='file to write')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: No network, a network that the format cannot express, a missing package, or a file that cannot be
+            written.
+    """
+    from basicsr_snn.exporting import export
+
+    check_network_arguments(args)
+    try:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'-o {args.output} cannot be written ({error}); give another file.') from error
+    contender = trained_network(args)
+    finding = export(contender.loaded(), contender.network, args.format, args.output)
+    sys.stdout.write(f'{contender.name} written to {args.output} ({args.output.stat().st_size / 1000:,.0f} kB): '
+                     f'{finding}\n')
+    return 0

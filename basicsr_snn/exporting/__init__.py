@@ -1,0 +1,52 @@
+"""Networks as files that other programs read, each read back and compared with its source before it is kept."""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from basicsr_snn.errors import UserError
+
+WRITERS = {'onnx': ('onnx_graph', ('onnx', 'onnxscript', 'onnxruntime')),
+           'safetensors': ('weight_file', ('safetensors',)),
+           'nir': ('nir_graph', ('nir', 'nirtorch'))}
+"""Module of this package and packages needed, by format."""
+
+
+def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path) -> str:
+    """Write a network to a file.
+
+    Args:
+        net: The network in its training form, weights loaded.
+        network: The ``network_g`` block that built it.
+        form: A key of :data:`WRITERS`.
+        file: Where to, with the format as suffix; it appears once it has been compared with the source.
+
+    Returns:
+        What the comparison found, in words.
+
+    Raises:
+        UserError: Another suffix, a missing package, a format that cannot express the network, a file that gives other
+            pictures or cannot be written.
+    """
+    if file.suffix != f'.{form}':
+        raise UserError(f'-o {file} does not end in .{form}, as files of --format {form} do; write -o '
+                        f'{file.with_suffix(f".{form}")}.')
+    module, packages = WRITERS[form]
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UserError(f'--format {form} needs the package {missing[0]}, which is not installed; type: pip install '
+                        f'{" ".join(packages)}.')
+    part = file.with_name(f'part_of_{file.name}')
+    try:
+        finding = importlib.import_module(f'{__name__}.{module}').write(net.eval(), network, part)
+        part.replace(file)
+    except OSError as error:
+        raise UserError(f'{file} cannot be written ({error}); give another file.') from error
+    finally:
+        part.unlink(missing_ok=True)
+    return finding

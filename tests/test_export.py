@@ -1,0 +1,136 @@
+"""``basicsr-snn export``: files that other readers turn into the same pictures, and refusals in one sentence."""
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from spikingjelly.activation_based import functional, neuron
+from torch import nn
+
+from basicsr_snn import load, zoo
+from basicsr_snn.cli.main import main
+from basicsr_snn.errors import UserError
+from basicsr_snn.exporting import WRITERS, export
+from basicsr_snn.spiking.ternary import TernaryConv2d
+
+SMALL = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
+
+
+class Stepwise(nn.Sequential):
+    """A network of layers that NIR knows."""
+
+    def __init__(self, v_reset: float | None = 0.0) -> None:
+        super().__init__(nn.Conv2d(3, 4, 3, padding=1), neuron.IFNode(v_threshold=0.2, v_reset=v_reset),
+                         nn.Conv2d(4, 3, 3, padding=1))
+
+
+@pytest.fixture
+def stepwise():
+    ARCH_REGISTRY.register(Stepwise)
+    yield {'type': 'Stepwise'}
+    ARCH_REGISTRY._obj_map.pop('Stepwise')
+
+
+def built(network: dict) -> nn.Module:
+    torch.manual_seed(0)
+    return zoo.build(network)
+
+
+def test_safetensors_holds_the_network_and_ternary_weights_in_two_bits(tmp_path):
+    safetensors = pytest.importorskip('safetensors')
+    network = {**SMALL, 'weights': 'ternary'}
+    net, file = built(network), tmp_path / 'a.safetensors'
+    assert 'the same pictures' in export(net, network, 'safetensors', file)
+    with safetensors.safe_open(file, 'pt') as content:
+        assert json.loads(content.metadata()['network_g']) == network
+        codes = [name for name in content.keys() if name.endswith('codes')]  # noqa: SIM118 - no mapping
+        assert all(content.get_tensor(name).dtype == torch.uint8 for name in codes)
+    assert len(codes) == sum(isinstance(module, TernaryConv2d) for module in net.modules()) > 0
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_command_writes_weights_that_the_others_read(tmp_path, monkeypatch, capsys):
+    import cv2
+    import numpy as np
+
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite('a.png', np.full((16, 20, 3), 128, dtype=np.uint8))
+    assert main(['export', '-n', 'spikerir_tiny_color25', '--format', 'safetensors', '-o', 'out/t.safetensors']) == 0
+    assert 'spikerir_tiny_color25 written to out/t.safetensors (' in capsys.readouterr().out
+    options = zoo.FOLDER.parent.parent / 'options/train/SpikerIR/tiny_color25.yml'
+    assert main(['denoise', '-i', 'a.png', '-o', 'd', '-opt', str(options), '--weights', 'out/t.safetensors']) == 0
+    assert main(['denoise', '-i', 'a.png', '-o', 'e', '-n', 'spikerir_tiny_color25']) == 0
+    first, second = (cv2.imread(str(next((tmp_path / folder).iterdir()))) for folder in 'de')
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize('network', [
+    {**SMALL, 'weights': 'ternary', 'neuron': {'type': 'SignedILIF', 'D': 4}},
+    {**SMALL, 'T': 2, 'norm': 'bn', 'neuron': {'type': 'LIFNode'}},
+    {'type': 'FFDNet', 'nc': 4, 'nb': 3},
+], ids=['ternary', 'two steps', 'FFDNet'])
+def test_onnx_graph_runs_at_sizes_it_was_not_made_with(network, tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    net, file = built(network), tmp_path / 'a.onnx'
+    assert 'sides are multiples of 2' in export(net, network, 'onnx', file)
+    session = onnxruntime.InferenceSession(file)
+    picture = torch.rand(3, 3, 22, 14)
+    theirs, = session.run(None, {'degraded': picture.numpy()})
+    with torch.no_grad():
+        mine = net.eval()(picture)
+    assert (torch.from_numpy(theirs) - mine).square().mean() < 1e-6
+
+
+def test_onnx_refuses_a_number_of_steps_that_depends_on_the_picture(tmp_path):
+    pytest.importorskip('onnxruntime')
+    network = {**SMALL, 'T': 4, 'exit_tolerance': 0.01}
+    with pytest.raises(UserError, match='write exit_tolerance: 0'):
+        export(built(network), network, 'onnx', tmp_path / 'a.onnx')
+    assert not list(tmp_path.iterdir())
+
+
+def test_nir_takes_a_network_of_its_own_nodes(tmp_path, stepwise):
+    pytest.importorskip('nirtorch')
+    nir = pytest.importorskip('nir')
+    net = built(stepwise)
+    assert '32 x 32' in export(net, stepwise, 'nir', tmp_path / 'a.nir')
+    kinds = {type(node).__name__ for node in nir.read(tmp_path / 'a.nir').nodes.values()}
+    assert kinds == {'Input', 'Conv2d', 'IF', 'Output'}
+    functional.reset_net(net)
+
+
+@pytest.mark.parametrize(('network', 'named'), [
+    ({'type': 'Stepwise', 'v_reset': None}, 'IFNode with soft reset, of which Stepwise is made'),
+    (SMALL, 'SignedILIF, SpikeConv2d, of which SpikerIR is made'),
+    ({'type': 'DnCNN', 'nc': 4, 'nb': 3}, 'ReLU'),
+])
+def test_nir_names_the_layers_that_it_lacks(network, named, tmp_path, stepwise):
+    pytest.importorskip('nirtorch')
+    with pytest.raises(UserError, match=f'NIR has no node for .*{named}'):
+        export(built(network), network, 'nir', tmp_path / 'a.nir')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    (['-n', 'spikerir_tiny_color25', '--format', 'onnx', '-o', 'a.bin'], 'write -o a.onnx'),
+    (['-n', 'spikerir_tiny_colour25', '--format', 'onnx', '-o', 'a.onnx'], 'did you mean spikerir_tiny_color25'),
+    (['--format', 'onnx', '-o', 'a.onnx'], 'no network was given'),
+    (['-n', 'spikerir_tiny_color25', '--format', 'onnx', '-o', 'a_file/a.onnx'], 'cannot be written'),
+])
+def test_mistakes_are_one_sentence_and_status_2(arguments, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a_file').touch()
+    assert main(['export', *arguments]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count('\n') == 1
+
+
+@pytest.mark.parametrize('form', WRITERS)
+def test_missing_packages_are_named(form, tmp_path, monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(UserError, match=f'needs the package {WRITERS[form][1][0]}.*pip install'):
+        export(load('spikerir_tiny_color25'), {}, form, tmp_path / f'a.{form}')
