@@ -204,6 +204,17 @@ def test_tandem_layers_become_spiking_in_order_and_end_as_the_plain_network():
     assert not torch.equal(half, plain(x))
 
 
+@pytest.mark.parametrize('norm', ['none', 'bn'])
+@pytest.mark.parametrize('iteration', [0, 10, 20])
+def test_tandem_network_folds_to_the_same_pictures_at_every_stage(iteration, norm):
+    torch.manual_seed(0)
+    net = SpikerIR(channels=[4, 4], blocks=[1, 1], norm=norm, neuron={'type': 'SignedILIF', 'D': 8}).eval()
+    Tandem({'every': 10, 'groups': 2}).apply(net, iteration)
+    x = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(deployed(net)(x), net(x), atol=1e-5, rtol=0)
+
+
 def test_tandem_begins_as_the_ann_twin():
     net = SpikerIR(channels=[4, 4], blocks=[1, 1], neuron={'type': 'SignedILIF', 'D': 8}, hidden={'lowest': 0})
     Tandem({'every': 10, 'groups': 2}).apply(net, 0)

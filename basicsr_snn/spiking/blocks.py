@@ -72,12 +72,15 @@ class SpikingConv(nn.Module):
 
     @torch.no_grad()
     def fuse(self) -> None:
-        """Fold spike amplitude and normalisation into the convolution, or pack its ternary weights, for inference."""
+        """Fold spike amplitude and normalisation into the convolution, or pack its ternary weights, for inference.
+
+        Behind a stand-in there are no spikes whose amplitude could be folded.
+        """
         if isinstance(self.conv, TernaryConv2d):
             self.conv.pack_weights()
             return
         amplitude = getattr(self.neuron, 'amplitude', None)
-        if amplitude is not None and not self.amplitude_folded:
+        if amplitude is not None and self.stand_in is None and not self.amplitude_folded:
             self.conv.weight.mul_(amplitude.view(1, -1, 1, 1))
             self.amplitude_folded = True
         if isinstance(self.norm, nn.BatchNorm2d):
