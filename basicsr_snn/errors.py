@@ -13,6 +13,11 @@ class UserError(ValueError):
     """
 
 
+def first_line(error: Exception, longest: int = 120) -> str:
+    """What an error says, in its first line and at most ``longest`` characters, for the middle of a sentence."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:longest]
+
+
 def near_matches(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:
     """The ``count`` names of ``allowed`` closest to ``given``, best first; all of them in order when none is close."""
     names = {str(name).lower(): str(name) for name in allowed}

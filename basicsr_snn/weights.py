@@ -10,7 +10,7 @@ import torch
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
-from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.errors import UserError, first_line, near_matches
 from basicsr_snn.spiking.ternary import unpacked_state
 
 PREFERRED_KEYS = ('params_ema', 'params')
@@ -62,7 +62,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise UserError(f'{path} is not a weight file that can be read safely ({_first_line(error)}); give a .pth file '
+        raise UserError(f'{path} is not a weight file that can be read safely ({first_line(error)}); give a .pth file '
                         'that holds tensors only, or a .safetensors file.') from error
     if not isinstance(content, Mapping):
         raise UserError(f'{path} holds a {type(content).__name__}, not named tensors; give a file that was saved from '
@@ -80,11 +80,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise UserError(f'{path} is not a safetensors file ({_first_line(error)}); give an undamaged one.') from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise UserError(f'{path} is not a safetensors file ({first_line(error)}); give an undamaged one.') from error
 
 
 def _what_is_there(path: Path) -> str:

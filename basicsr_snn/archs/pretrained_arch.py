@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from basicsr_snn.archs.ffdnet_arch import noise_level_map
-from basicsr_snn.errors import UserError
+from basicsr_snn.archs.spikerir_arch import pad_at_end
+from basicsr_snn.errors import UserError, first_line
 
 
 @ARCH_REGISTRY.register()
@@ -65,8 +65,7 @@ class PretrainedANN(nn.Module):
         """
         height, width = x.shape[-2:]
         right, bottom = self._sizes.get_padding(width, height)
-        mode = 'reflect' if bottom < height and right < width else 'replicate'
-        padded = F.pad(x, (0, right, 0, bottom), mode=mode)
+        padded = pad_at_end(x, bottom, right)
         if self.takes_sigma:
             padded = torch.cat([padded, noise_level_map(self.sigma if sigma is None else sigma, padded)], dim=1)
         return self.net(padded)[..., :height, :width]
@@ -88,9 +87,8 @@ def _recognise(path: Path) -> Any:
         raise UserError(f'{path} is of no network that spandrel knows; give the file of one that it does, such as '
                         'NAFNet, SwinIR, SCUNet, DRUNet or DnCNN, or name the architecture itself as type:.') from error
     except Exception as error:  # torch, pickle and safetensors each raise their own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise UserError(f'{path} cannot be read as a weight file ({reason}); give an undamaged .pth or .safetensors '
-                        'file.') from error
+        raise UserError(f'{path} cannot be read as a weight file ({first_line(error)}); give an undamaged .pth or '
+                        '.safetensors file.') from error
     same = found.scale == 1 and found.input_channels == found.output_channels and found.input_channels in (1, 3)
     if not (isinstance(found, ImageModelDescriptor) and same):
         raise UserError(f'{path} is of {found.architecture.name}, scale {found.scale}, {found.input_channels} to '

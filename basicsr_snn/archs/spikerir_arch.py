@@ -175,10 +175,15 @@ def running_mean(steps: Tensor) -> Tensor:
 
 
 def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
-    """Pad (N, C, H, W) at the right and the bottom up to a multiple; mirrored, or replicated where H or W is too
+    """Pad (N, C, H, W) at the right and the bottom up to a multiple, as :func:`pad_at_end` does."""
+    height, width = picture.shape[-2:]
+    return pad_at_end(picture, -height % multiple, -width % multiple)
+
+
+def pad_at_end(picture: Tensor, bottom: int, right: int) -> Tensor:
+    """Pad (N, C, H, W) by rows at the bottom and columns at the right; mirrored, or replicated where H or W is too
     small."""
     height, width = picture.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
     if not (bottom or right):
         return picture
     mode = 'reflect' if bottom < height and right < width else 'replicate'

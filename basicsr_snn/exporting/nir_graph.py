@@ -11,7 +11,7 @@ from spikingjelly.activation_based import functional, neuron
 from spikingjelly.activation_based.nir_exchange import export_to_nir, import_from_nir
 from torch import nn
 
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.restoring import channels_of
 
 KNOWN = (nn.Conv2d, nn.Linear, nn.AvgPool2d, nn.Flatten, neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode)
@@ -39,9 +39,8 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path) -> str:
         export_to_nir(net, picture, file)
         again = import_from_nir(file)
     except (NotImplementedError, RuntimeError, TypeError, ValueError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise UserError(f'{network["type"]} has no NIR form ({reason}); type --format onnx, or --format '
-                        'safetensors.') from error
+        raise UserError(f'{network["type"]} has no NIR form ({first_line(error, 160)}); type --format onnx, or '
+                        '--format safetensors.') from error
     with torch.no_grad():
         answer, _state = again(picture)
         difference = float((answer - net(picture)).abs().max())

@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.restoring import channels_of, deployed
 
 AGREEMENT = 60.0
@@ -80,7 +80,6 @@ def _one_sentence(network: Mapping[str, Any], what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        first = error.__cause__ or error
-        reason = (str(first).strip() or type(first).__name__).splitlines()[0]
-        raise UserError(f'{network["type"]} with these options has {what} ({reason[:160]}); type --format '
+        reason = first_line(error.__cause__ or error, 160)
+        raise UserError(f'{network["type"]} with these options has {what} ({reason}); type --format '
                         'safetensors instead.') from error

@@ -50,7 +50,7 @@ def pack(codes: Tensor) -> Tensor:
 
 
 def unpack(packed: Tensor, shape: torch.Size) -> Tensor:
-    """The int8 codes of ``shape`` that :func:`pack` packed."""
+    """The int8 codes of ``shape`` that :func:`pack` packed, by operators that ONNX has for int32."""
     places = torch.stack([packed.int() // 4**place % 4 for place in range(WEIGHTS_A_BYTE)], dim=1)
     return places.flatten()[:shape.numel()].view(shape).to(torch.int8) - 1
 
