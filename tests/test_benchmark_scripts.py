@@ -12,6 +12,7 @@ import draw
 import page
 import pytest
 import torch
+from interventions import counts_at, scale_branches, set_counts, share_blocks
 from scores import Score
 from twin_start import fit_thresholds
 
@@ -109,6 +110,16 @@ def test_the_table_of_methods_gives_gains_over_the_control_of_the_same_seed():
     assert lines[1][-1] == 'never'
 
 
+def test_a_longer_control_stands_beside_the_length_that_it_is_compared_with():
+    rows = [{'method': method, 'steps': steps} for method, steps in
+            (('control', '3000'), ('hkd', '3000'), ('control', '5400'), ('control', '10000'), ('tna', '10000'))]
+    assert draw.lengths(rows) == [3000, 10000]
+    beside = draw.compared_at(3000, rows)
+    assert draw.names(beside)[:3] == ['control', 'control, 5,400 steps', 'hkd']
+    assert [row['method'] for row in beside] == ['control', 'hkd', 'control, 5,400 steps']
+    assert [row['method'] for row in draw.compared_at(10000, rows)] == ['control', 'tna']
+
+
 def test_the_converted_network_tends_to_the_ann_with_its_steps():
     torch.manual_seed(0)
     net = SpikerIR(size='tiny', neuron={'type': 'relu'}).eval()
@@ -185,3 +196,22 @@ def test_binary_start_emits_the_same_counts_over_its_steps(tmp_path, monkeypatch
     assert spikes.sum(0).flatten().tolist() == counting(x).flatten().tolist()
     assert math.isclose((spikes.mean(0) * binary.amplitude).sum().item(),
                         (counting(x) * counting.amplitude).sum().item(), rel_tol=1e-5)
+
+
+def test_interventions_change_what_they_say_and_nothing_else():
+    options = {'channels': [4, 4], 'blocks': [2, 2], 'hidden': {'lowest': 0}}
+    torch.manual_seed(0)
+    plain = SpikerIR(**options)
+    torch.manual_seed(0)
+    net = SpikerIR(**options)
+    scale_branches(net, 0.5)
+    set_counts(net, 8)
+    changed = {name for name, weight in net.named_parameters() if not torch.equal(weight, plain.get_parameter(name))}
+    assert {name for name in changed if 'threshold' not in name} == {
+        f'{level}.{block}.body.1.conv.weight' for level in ('encoder.0', 'middle', 'decoder.0') for block in (0, 1)}
+    body = net.middle[0].body
+    assert [(part.neuron.lowest, part.neuron.D) for part in body] == [(-8, 8), (0, 8)]
+    assert torch.allclose(8 * body[0].neuron.amplitude, 4 * plain.middle[0].body[0].neuron.amplitude)
+    share_blocks(net)
+    assert sum(p.numel() for p in net.middle.parameters()) == sum(p.numel() for p in plain.middle[0].parameters())
+    assert [counts_at(step, {0: 32, 300: 16, 600: 8}) for step in (0, 299, 300, 999)] == [32, 32, 16, 8]

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 import yaml
 from basicsr.metrics import calculate_psnr
+from interventions import counts_at, scale_branches, set_counts, share_blocks, widen_window
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -33,14 +34,17 @@ from basicsr_snn.data.noise import add_gaussian_noise
 from basicsr_snn.data.picture_source import FolderSource
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.restoring import deployed
+from basicsr_snn.spiking import signed_ilif
 
 SIGMA = 25
 TRAINED_ON, SCORED_ON = slice(0, 400), slice(400, 432)
 RECIPE: dict[str, Any] = {
     'steps': 1000, 'batch': 8, 'patch': 40, 'lr': 1e-3, 'threshold_lr': 1.0, 'warmup': 50, 'final_lr': 0.0,
     'betas': [0.9, 0.99], 'weight_decay': 0.0, 'clip': 1.0, 'loss': 'l1', 'ema': 0.0, 'calibrate': 0.0,
-    'score_at': [], 'pictures': 12,
+    'score_at': [], 'pictures': 12, 'branches': 1.0, 'shared': False, 'slack': signed_ilif.RANGE_MARGIN, 'counts': {},
 }
+"""Recipe of a trial that names nothing else. ``branches``, ``shared``, ``slack`` and ``counts`` (``{first step: D}``):
+:mod:`interventions`."""
 COLUMNS = ('name', 'options', 'seed', 'steps', 'params', 'acs_per_px', 'macs_per_px', 'events_per_neuron', 'nj_per_px',
            'cpu_s_per_step', 'psnr_at', 'psnr', 'commit')
 SAVE_EVERY = 500
@@ -118,6 +122,10 @@ class Trial:
         self.name, self.network, self.recipe, self.seed, self.pictures = name, network, recipe, seed, pictures
         torch.manual_seed(seed)
         self.net = SpikerIR(**network).to(memory_format=torch.channels_last)
+        scale_branches(self.net, recipe['branches'])
+        widen_window(recipe['slack'])
+        if recipe['shared']:
+            share_blocks(self.net)
         if recipe['calibrate']:
             calibrate(self.net, pictures.batch(seed, 10**9, 8, 64)[0], recipe['calibrate'])
         self.mean = copy.deepcopy(self.net) if recipe['ema'] else self.net
@@ -139,6 +147,7 @@ class Trial:
         recipe = self.recipe
         noisy, clean = self.pictures.batch(self.seed, self.step, recipe['batch'], recipe['patch'])
         start = time.process_time()
+        self.follow_counts()
         for group in self.optimizer.param_groups:
             group['lr'] = self.learning_rate() * group['factor']
         loss = LOSSES[recipe['loss']](self.net(noisy) - clean)
@@ -151,6 +160,10 @@ class Trial:
         if recipe['ema']:
             self.follow(min(recipe['ema'], (1 + self.step) / (10 + self.step)))
         self.seconds += time.process_time() - start
+
+    def follow_counts(self) -> None:
+        if self.recipe['counts']:
+            set_counts(self.net, counts_at(self.step, self.recipe['counts']))
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:
@@ -182,6 +195,8 @@ class Trial:
                 'step': self.step, 'seconds': self.seconds, 'scores': self.scores}
 
     def load(self, state: dict[str, Any]) -> None:
+        self.step = max(0, state['step'] - 1)
+        self.follow_counts()  # before the thresholds that belong to them
         for part in ('net', 'mean', 'optimizer'):
             getattr(self, part).load_state_dict(state[part])
         self.step, self.seconds, self.scores = state['step'], state['seconds'], state['scores']

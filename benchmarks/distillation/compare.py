@@ -37,6 +37,7 @@ COLUMNS = ('method', 'seed', 'steps', 'seconds', 'val_psnr', 'cbsd68_psnr', 'acs
 CURVE_COLUMNS = ('method', 'seed', 'steps', 'step', 'seconds', 'val_psnr')
 STEPS, SHORT_STEPS, VALIDATIONS = 10_000, 3_000, 10
 SHORT_BATCH = 4
+"""Crops a step of runs of fewer than :data:`STEPS` steps, in place of the 8 of the option files."""
 WATCHED = [400, 408]
 """Pictures scored along a run, of those of the option files' validation, which are all scored at its end."""
 
@@ -49,7 +50,7 @@ def options_of(method: str, seed: int, steps: int, weight: float | None = None) 
     """Options of a run: those of the method's file with its length and, if given, another weight of its loss."""
     options = read_options(OPTIONS / f'{method}.yml')
     options.update(name=run_name(method, seed, steps, weight), manual_seed=seed)
-    if steps != STEPS:
+    if steps < STEPS:
         options['datasets']['train']['batch_size_per_gpu'] = SHORT_BATCH
     options['datasets']['val']['subset'] = WATCHED
     train, distill = options['train'], options.get('distill', {})
@@ -142,10 +143,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=METHODS)
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1])
-    parser.add_argument('--short', action='store_true',
-                        help=f'{SHORT_STEPS} steps of {SHORT_BATCH} crops instead of the {STEPS} of the files')
+    parser.add_argument('--short', action='store_const', dest='steps', const=SHORT_STEPS, default=STEPS,
+                        help=f'--steps {SHORT_STEPS}')
+    parser.add_argument('--steps', type=int, help='length of the runs, of 8 crops a step, or of '
+                        f'{SHORT_BATCH} below {STEPS} steps; a longer control stands for equal time; default: {STEPS}')
     args = parser.parse_args()
-    steps = SHORT_STEPS if args.short else STEPS
+    steps = args.steps
     done = {(row['method'], row['seed'], row['steps']) for row in read(HERE / 'results.csv')}
     for seed in args.seeds:
         for method in args.methods:

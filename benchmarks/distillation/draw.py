@@ -15,13 +15,33 @@ TABLE, IMAGES = HERE / 'results.md', Path('docs/images')
 Rows = Sequence[dict[str, str]]
 
 
+def lengths(rows: Rows) -> list[int]:
+    """The lengths in steps at which methods are compared; other lengths are of controls that trained for longer."""
+    return sorted({int(row['steps']) for row in rows if row['method'] != 'control'})
+
+
+def compared_at(steps: int, rows: Rows) -> Rows:
+    """Rows of one length, and those of controls that trained for longer, named by their length."""
+    below = {int(row['steps']): max((length for length in lengths(rows) if length <= int(row['steps'])), default=0)
+             for row in rows}
+    return [row if int(row['steps']) == steps else {**row, 'method': f'control, {int(row["steps"]):,} steps'}
+            for row in rows if below[int(row['steps'])] == steps]
+
+
+def names(rows: Rows) -> list[str]:
+    """Names of the lines, in the order of :data:`METHODS`, longer controls after the control."""
+    longer = sorted({row['method'] for row in rows} - set(METHODS))
+    control, *others = METHODS
+    return [control, *longer, *others]
+
+
 def table(rows: Rows) -> str:
     """A line a method, of runs of one length: means over seeds, and the largest difference between seeds."""
     header = ['method', 'seeds', 'val PSNR', 'against control', 'spread', 'CBSD68 PSNR', 'ACs/px',
               'seconds / control', 'steps to control']
     lines = [header, ['---'] * len(header)]
     control = _of(rows, 'control')
-    for method in METHODS:
+    for method in names(rows):
         mine = _of(rows, method)
         if not mine:
             continue
@@ -48,14 +68,16 @@ def _mean(rows: Rows, key: str) -> float:
 def draw(points: Rows, file: Path) -> None:
     """Validation PSNR against steps and against seconds, a line a method, mean over seeds."""
     figure, panels = plt.subplots(1, 2, figsize=(13, 5), sharey=True)
-    for place, method in enumerate(METHODS):
+    for place, method in enumerate(names(points)):
         mine = _of(points, method)
         steps = sorted({int(point['step']) for point in mine})
         if not steps:
             continue
         by_step = [[point for point in mine if int(point['step']) == step] for step in steps]
         psnr, seconds = ([_mean(group, key) for group in by_step] for key in ('val_psnr', 'seconds'))
-        style = {'color': 'black', 'linewidth': 2.5} if method == 'control' else {'color': f'C{place % 10}'}
+        style = {'color': f'C{place % 10}'}
+        if method.startswith('control'):
+            style = {'color': 'black', 'linewidth': 2.5 if method == 'control' else 1}
         for axes, x in zip(panels, (steps, seconds), strict=True):
             axes.plot(x, psnr, label=method, linestyle='--' if place > 10 else '-', **style)
     panels[0].set(xlabel='optimiser step', ylabel='validation PSNR, dB')
@@ -71,10 +93,10 @@ def draw(points: Rows, file: Path) -> None:
 def main() -> None:
     rows, points = read(HERE / 'results.csv'), read(HERE / 'curves.csv')
     parts = ['# Methods of distillation compared\n']
-    for steps in sorted({row['steps'] for row in rows}, key=int):
+    for steps in lengths(rows):
         plot = IMAGES / f'distillation_{steps}.png'
-        draw([point for point in points if point['steps'] == steps], plot)
-        parts += [f'## {int(steps):,} steps\n', table([row for row in rows if row['steps'] == steps]),
+        draw(compared_at(steps, points), plot)
+        parts += [f'## {steps:,} steps\n', table(compared_at(steps, rows)),
                   f'![validation PSNR against steps and seconds](../../{plot})\n']
     TABLE.write_text('\n'.join(parts), encoding='utf-8')
 
