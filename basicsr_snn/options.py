@@ -42,7 +42,7 @@ TRAIN_KEYS = ('ema_decay', 'grad_clip', 'optim_g', 'scheduler', 'total_iter', 'w
               'perceptual_opt', 'fft_opt', 'rate_opt', 'micro_batches', 'amp', 'every_step', 'tandem')
 VAL_KEYS = ('val_freq', 'save_img', 'suffix', 'pbar', 'metrics', 'tile', 'tile_pad', 'energy')
 LOGGER_KEYS = ('print_freq', 'save_checkpoint_freq', 'use_tb_logger', 'wandb')
-DISTILL_KEYS = ('teacher', 'teachers', 'hints', 'tails', 'output', 'schedule')
+DISTILL_KEYS = ('teacher', 'teachers', 'hints', 'tails', 'output', 'schedule', 'until')
 TEACHER_KEYS = ('name', 'network', 'path', 'param_key', 'trainable', 'optim', 'start_iter')
 HINT_KEYS = ('name', 'of', 'teacher', 'student', 'loss', 'weight', 'time')
 TANDEM_KEYS = ('every', 'groups')
@@ -272,6 +272,7 @@ def _check_distillation(check: OptionCheck, distill: Any) -> None:
                     check.built_by(hint['loss'], f'{where}: loss', losses)
     if distill.get('output') is not None:
         check.built_by(distill['output'], 'distill: output', losses)
+    check.number(distill, 'distill', 'until', 1)
     if distill.get('schedule') is not None:
         check.keys(distill['schedule'], 'distill: schedule', SCHEDULE_KEYS)
 

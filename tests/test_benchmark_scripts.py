@@ -93,6 +93,7 @@ def test_runs_of_the_comparison_differ_in_length_seed_and_weight_only(method, mo
     short = compare.options_of(method, 0, compare.SHORT_STEPS)
     assert short['train']['scheduler']['periods'] == [3000]
     assert short.get('distill', {}).get('schedule', {'end_iter': 3000})['end_iter'] == 3000
+    assert short.get('distill', {}).get('until', 600) == 600
 
 
 def test_the_table_of_methods_gives_gains_over_the_control_of_the_same_seed():

@@ -215,6 +215,19 @@ def test_tandem_network_folds_to_the_same_pictures_at_every_stage(iteration, nor
         torch.testing.assert_close(deployed(net)(x), net(x), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize('distill', [{'output': {'type': 'L1Loss'}}, {'teacher': TWIN, 'output': {'type': 'MSELoss'}}])
+def test_a_teacher_is_not_asked_any_more_after_its_last_iteration(work, distill):
+    model = distilled(work, **distill, until=2)
+    teacher = model.net_twin or model.distillation.teachers['teacher']
+    asked = []
+    teacher.register_forward_hook(lambda *_: asked.append(step))
+    for step in (1, 2, 3, 4):
+        model.optimize_parameters(step)
+        assert ('l_kd' in model.loss_terms) == (step <= 2)
+    assert asked == [1, 2]
+    model.compute_losses(5)['l_pix'].backward()
+
+
 def test_tandem_begins_as_the_ann_twin():
     net = SpikerIR(channels=[4, 4], blocks=[1, 1], neuron={'type': 'SignedILIF', 'D': 8}, hidden={'lowest': 0})
     Tandem({'every': 10, 'groups': 2}).apply(net, 0)

@@ -1,6 +1,7 @@
 """Training of a spiking student under an ANN teacher."""
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ class ANNSNNDistillModel(SNNModel):
     (``output``: KDSNN's response form, arXiv 2304.05627, without a temperature, which a regression has no use for).
     Several teachers stand under ``teachers:``, each with a ``name`` that hints refer to by ``of``; their pictures are
     averaged. A teacher with ``trainable: true`` is a twin trained beside the student
-    (:class:`basicsr_snn.distill.twin.CotrainedTwin`).
+    (:class:`basicsr_snn.distill.twin.CotrainedTwin`). After the iteration ``until`` no teacher and no twin is run any
+    more, and a step costs what it costs without (our choice).
 
     The teacher lives in a block of its own, so that BasicSR's resume code cannot redirect its path. Taps are module
     paths of the unmodified networks. Adapters are made from the real feature shapes, trained beside the student,
@@ -53,17 +55,20 @@ class ANNSNNDistillModel(SNNModel):
             - {name: mid, teacher: model.12, student: middle, loss: {type: L1Loss}, weight: 0.5}
           output: {type: L1Loss, loss_weight: 0.5}
           schedule: {type: cosine, end_iter: 60000, end_weight: 0.0}
+          until: 60000
     """
 
     distillation: Distillation | CotrainedTwin
     net_twin: nn.Module | None = None
     has_adapters = False
+    until = math.inf
 
     def init_training_settings(self) -> None:
         options = self.opt.get('distill')
         if not options or not (options.get('teacher') or options.get('teachers')):
             raise UserError('model_type: ANNSNNDistillModel needs a distill: block with a teacher; without one, write '
                             'model_type: SNNModel.')
+        self.until = options.get('until') or math.inf
         if (options.get('teacher') or {}).get('trainable'):
             self.distillation = CotrainedTwin(options, self.opt.get('manual_seed'))
             self.net_twin = self.model_to_device(self.distillation.net)
@@ -89,6 +94,8 @@ class ANNSNNDistillModel(SNNModel):
             self.add_optimizer(options, groups_by_decay([self.net_twin]))
 
     def compute_losses(self, current_iter: int) -> OrderedDict[str, Tensor]:
+        if current_iter > self.until:
+            return super().compute_losses(current_iter)
         if self.net_twin:
             return self._losses_beside_twin(current_iter)
         with self.distillation.student_taps(self.get_bare_model(self.net_g)) as taps:

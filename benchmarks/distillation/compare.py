@@ -32,7 +32,7 @@ from basicsr_snn.options import read_options
 HERE = Path(__file__).parent
 OPTIONS, CBSD68 = Path('options/train/distillation'), Path('datasets/CBSD68')
 METHODS = ('control', 'hkd', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn', 'hybrid', 'tna', 'ternary',
-           'tna_ternary', 'rate', 'tandem', 'decoupled', 'dsr', 'several', 'pair')
+           'tna_ternary', 'rate', 'tandem', 'decoupled', 'dsr', 'several', 'pair', 'early')
 COLUMNS = ('method', 'seed', 'steps', 'seconds', 'val_psnr', 'cbsd68_psnr', 'acs_per_px', 'steps_to_control')
 CURVE_COLUMNS = ('method', 'seed', 'steps', 'step', 'seconds', 'val_psnr')
 STEPS, SHORT_STEPS, VALIDATIONS = 10_000, 3_000, 10
@@ -59,6 +59,8 @@ def options_of(method: str, seed: int, steps: int, weight: float | None = None) 
     train['ema_decay'] = 1 - 10 / steps
     if 'tandem' in train:
         train['tandem']['every'] = steps // 10
+    if 'until' in distill:
+        distill['until'] = steps // 5
     if 'schedule' in distill:
         distill['schedule']['end_iter'] = steps
     if weight is not None:
