@@ -37,7 +37,7 @@ TABLE = HERE / 'scores.csv'
 COLOUR_SETS = ('CBSD68', 'Kodak24', 'Urban100')
 GREY_SETS = ('Set12', 'BSD68')
 SIGMAS = (15, 25, 50)
-GREY_DNCNN = Path('options/test/DnCNN')
+GREY_ANNS = Path('options/test/DnCNN'), Path('options/test/FFDNet')
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Contender]]:
             rows = [row for row in zoo.rows() if _suits(row, channels, sigma)]
             shipped = [shipped_contender(row.name) for row in rows]
             phased = [phase_coded(row) for row in rows if row.neuron == 'SignedILIF' and row.T == 1]
-            grey = [contender_of_options(GREY_DNCNN / f'gray{sigma}.yml')] if channels == 1 else []
+            grey = [contender_of_options(arch / f'gray{sigma}.yml') for arch in GREY_ANNS] if channels == 1 else []
             for name in sets:
                 for contender in [Noisy(), *shipped, *(phased if name == sets[0] else []), *grey, *last]:
                     yield name, sigma, channels, contender
