@@ -47,6 +47,8 @@ TEACHER_KEYS = ('name', 'network', 'path', 'param_key', 'trainable', 'optim', 's
 HINT_KEYS = ('name', 'of', 'teacher', 'student', 'loss', 'weight', 'time')
 TANDEM_KEYS = ('every', 'groups')
 SCHEDULE_KEYS = ('type', 'end_iter', 'end_weight')
+NO_SINGLE_TERM = ('PerceptualLoss', 'SpikeRateLoss')
+"""Losses that answer with two terms, or compare no two features."""
 SCHEDULERS = {'MultiStepLR': ('milestones', 'gamma', 'restarts', 'restart_weights'),
               'MultiStepRestartLR': ('milestones', 'gamma', 'restarts', 'restart_weights'),
               'CosineAnnealingRestartLR': ('periods', 'restart_weights', 'eta_min')}
@@ -258,11 +260,14 @@ def _check_distillation(check: OptionCheck, distill: Any) -> None:
     several = isinstance(distill, Mapping) and distill.get('teachers') is not None
     if not check.keys(distill, 'distill', DISTILL_KEYS, () if several else ('teacher',)):
         return
-    losses = registered(LOSS_REGISTRY)
+    losses = {name: kind for name, kind in registered(LOSS_REGISTRY).items() if name not in NO_SINGLE_TERM}
     if distill.get('teacher') is not None:
         _check_teacher(check, distill['teacher'], 'distill: teacher')
     for index, teacher in enumerate(distill.get('teachers') or []):
         _check_teacher(check, teacher, f'distill: teachers: {index}')
+        if isinstance(teacher, Mapping) and teacher.get('trainable'):
+            check.mistakes.append(f'distill: teachers: {index} is trainable, but a twin stands alone; write it as '
+                                  '`teacher:`, or take `trainable` out.')
     for kind in ('hints', 'tails'):
         for index, hint in enumerate(distill.get(kind) or []):
             where = f'distill: {kind}: {index}'

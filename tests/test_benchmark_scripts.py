@@ -17,7 +17,7 @@ from scores import Score
 from twin_start import fit_thresholds
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.bench.training_log import read_training_log
+from basicsr_snn.bench.training_log import TrainingLog, read_training_log
 from basicsr_snn.spiking.neurons import build_neuron
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -56,15 +56,24 @@ def test_logs_of_a_training_add_up_the_hours_of_all_runs_and_keep_the_curve(expe
 
 
 def test_the_pace_leaves_out_validations_and_what_was_slowed(experiment):
-    assert read_training_log(experiment).seconds_a_step == pytest.approx(0.02)
+    assert read_training_log(experiment).seconds(1000) == pytest.approx(20)
     (experiment / 'train_x_1.log').write_text(LOG.replace('10:01:00,500', '10:03:00,500'))
-    assert read_training_log(experiment).seconds_a_step == pytest.approx(0.02)
+    assert read_training_log(experiment).seconds(1000) == pytest.approx(20)
 
 
 def test_a_folder_without_logs_has_no_pace(tmp_path):
     log = read_training_log(tmp_path)
     assert (log.hours, log.curve) == (0, [])
-    assert math.isnan(log.seconds_a_step)
+    assert math.isnan(log.seconds(1))
+
+
+def test_each_phase_of_a_training_has_its_own_pace():
+    log = TrainingLog(0, [(100, 0.2), (200, 0.3), (300, 0.1), (400, 0.1)], [])
+    assert log.seconds(400) == pytest.approx(40)
+    assert log.seconds(400, [200]) == pytest.approx(200 * 0.2 + 200 * 0.1)
+    assert log.seconds(150, [200]) == pytest.approx(150 * 0.2)
+    assert compare.phases_of({'train': {'tandem': {'every': 300, 'groups': 2}}}) == [300, 600]
+    assert compare.phases_of({'train': {}, 'distill': {'until': 600}}) == [600]
 
 
 def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp_path, monkeypatch):

@@ -327,3 +327,16 @@ def test_user_errors(tmp_path, main, capsys):
         snn_train.run(lambda: main(['-opt', str(tmp_path / 'no.yml')]))
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count('\n') == 1
+
+
+@two_processes
+def test_two_processes_train_layers_that_do_not_spike_yet(root):
+    def tandem(name, batch_size):
+        opt = options(root, batch_size_per_gpu=batch_size) | {
+            'name': name, 'model_type': 'SNNModel',
+            'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}}
+        opt['train']['tandem'] = {'every': 2, 'groups': 2}
+        return opt
+
+    trained_by_two(root, tandem('two', 1))
+    torch.testing.assert_close(saved(root, 'two'), trained(root, tandem('one', 2)), rtol=1e-4, atol=1e-6)

@@ -66,7 +66,7 @@ def test_docstring_yaml_builds():
 def test_unknown_criterion_gets_one_sentence():
     with pytest.raises(UserError, match='did you mean mse'):
         FeatureHintLoss('msee')
-    with pytest.raises(ValueError, match='mean or sum'):
+    with pytest.raises(UserError, match='mean or sum'):
         FFTLoss(reduction='none')
 
 

@@ -204,6 +204,20 @@ def test_tandem_layers_become_spiking_in_order_and_end_as_the_plain_network():
     assert not torch.equal(half, plain(x))
 
 
+def test_tandem_never_puts_a_spiking_layer_behind_one_that_does_not_spike_yet():
+    net = SpikerIR(channels=[4, 4, 4], blocks=[1, 2, 1])
+    order = []
+    for layer in net.modules():
+        if isinstance(layer, SpikingConv):
+            layer.register_forward_hook(lambda layer, *_: order.append(layer.stand_in is None))
+    tandem = Tandem({'every': 10, 'groups': 5})
+    for iteration in (10, 20, 30, 40):
+        spiking = tandem.apply(net, iteration)
+        order.clear()
+        net(torch.rand(1, 3, 8, 8))
+        assert order == [place < spiking for place in range(len(order))]
+
+
 @pytest.mark.parametrize('norm', ['none', 'bn'])
 @pytest.mark.parametrize('iteration', [0, 10, 20])
 def test_tandem_network_folds_to_the_same_pictures_at_every_stage(iteration, norm):

@@ -65,7 +65,7 @@ class FloatTdbnConv(nn.Module):
         nn.init.constant_(self.norm.weight, TDBN_ALPHA * v_th)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+        return self.norm(self.conv(x.flatten(0, 1))).to(x.dtype).unflatten(0, x.shape[:2])
 
     def fuse(self) -> None:
         """Fold the normalisation into the convolution, for inference."""
@@ -121,7 +121,7 @@ class FeatureRefinement(nn.Module):
                                    nn.Conv2d(hidden, channels, 3, padding=1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.lerp(self.channel(x).expand_as(x), x, self.space(x))
+        return torch.lerp(self.channel(x).to(x.dtype).expand_as(x), x, self.space(x).to(x.dtype))
 
 
 @ARCH_REGISTRY.register()
@@ -219,7 +219,7 @@ class ESDNet(nn.Module):
 
     def _features(self, picture: Tensor) -> Tensor:
         """Membrane potentials (T, N, 2 * dim, H, W) of the finest decoder level; H and W divide by ``multiple_of``."""
-        x = self.stem(picture)
+        x = self.stem(picture).to(picture.dtype)  # under autocast potentials stay float32
         x = self.encoder[0](x.unsqueeze(0).expand(self.T, *x.shape))
         skips = []
         for down, blocks in zip(self.down, self.encoder[1:], strict=True):

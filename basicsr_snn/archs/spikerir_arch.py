@@ -125,8 +125,10 @@ class SpikerIR(nn.Module):
             residual = self._settled_residual(drive)
         else:
             steps = 1 if self.training and self._phase_coded else self.T
-            residuals = self._residuals(drive.expand(steps, *drive.shape[1:]))
-            reset_to_rest(self)
+            try:
+                residuals = self._residuals(drive.expand(steps, *drive.shape[1:]))
+            finally:  # a tap may end a forward half-way
+                reset_to_rest(self)
             residual = running_mean(residuals) if self.every_step and self.training else self._mean_of(residuals)
         return picture + residual[..., :height, :width]
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +24,31 @@ class TrainingLog:
 
     Attributes:
         hours: From begin to end of each of its runs, together.
-        seconds_a_step: Lowest tenth of what its steps took, validations left out: the pace of a machine that does
-            nothing else. NaN if fewer than two steps were told.
+        paces: (step, seconds a step of the steps before it), validations left out, for each line of the log.
         curve: (step, validation PSNR in dB), by step; of a step validated twice the later.
     """
 
     hours: float
-    seconds_a_step: float
+    paces: list[tuple[int, float]]
     curve: list[tuple[int, float]]
+
+    def seconds(self, step: int, phases: Sequence[int] = ()) -> float:
+        """Time of the first ``step`` steps on a machine that does nothing else: the lowest tenth of what steps took.
+
+        Args:
+            step: Number of steps.
+            phases: Steps after which a step costs something else, for a training whose steps are not all alike; each
+                phase has a pace of its own.
+
+        Returns:
+            Seconds; NaN where the log tells no pace of a phase.
+        """
+        return sum((min(until, step) - since) * self._pace(since, until)
+                   for since, until in pairwise([0, *sorted(phases), math.inf]) if since < step)
+
+    def _pace(self, since: float, until: float) -> float:
+        paces = [pace for step, pace in self.paces if since < step <= until]
+        return float(np.percentile(paces, 10, method='lower')) if paces else math.nan
 
 
 def read_training_log(folder: Path) -> TrainingLog:
@@ -43,11 +62,10 @@ def read_training_log(folder: Path) -> TrainingLog:
                 if found := STEP.search(stamp[2]):
                     before, step = step, int(found[1].replace(',', ''))
                     if told:
-                        paces.append((stamps[-1] - told).total_seconds() / (step - before))
+                        paces.append((step, (stamps[-1] - told).total_seconds() / (step - before)))
                 if found or stamp[2].startswith(VALIDATED):
                     told = stamps[-1]
             elif found := PSNR.search(line):
                 curve[step] = float(found[1])
         seconds += (stamps[-1] - stamps[0]).total_seconds() if stamps else 0.0
-    pace = float(np.percentile(paces, 10, method='lower')) if paces else math.nan
-    return TrainingLog(seconds / 3600, pace, sorted(curve.items()))
+    return TrainingLog(seconds / 3600, paces, sorted(curve.items()))

@@ -96,6 +96,9 @@ class Distillation:
         Returns:
             ``l_hint_<name>`` and ``l_tail_<name>`` for hints and tails and ``l_kd`` for the output term, weighted.
         """
+        if lacking := [hint.student for hint in self.hints if hint.student not in student_features]:
+            raise UserError(f'Hint path "{lacking[0]}" did not run, as a layer that train: tandem does not let spike '
+                            'yet has no neuron; write the path of the block around it.')
         features, outputs = {}, []
         for name, teacher in self.teachers.items():  # without an output term each runs only as deep as its last hint
             of_teacher = [hint for hint in self.hints if hint.of == name]
@@ -110,8 +113,11 @@ class Distillation:
             for hint in self.hints:
                 mine, theirs = pairs[hint.name]
                 if hint.tail:
+                    steps = len(mine) // len(picture)
+                    levels = None if sigma is None else sigma.repeat(steps)
                     with replaced_feature(self.teachers[hint.of], hint.teacher, mine):
-                        mine, theirs = restore(self.teachers[hint.of], picture, sigma), clean
+                        mine = restore(self.teachers[hint.of], picture.repeat(steps, 1, 1, 1), levels)
+                    theirs = clean.repeat(steps, 1, 1, 1)
                 terms[hint.key] = factor * hint.weight * hint.loss(mine, theirs)
         if self.output_loss is not None:
             mean = torch.stack(outputs).mean(0)

@@ -67,6 +67,7 @@ def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool =
     if missing:
         raise UserError(f'A {where} of the distill: block lacks {", ".join(missing)}; write {{name: dec, teacher: '
                         'PATH, student: PATH}.')
+    options = {**options, 'name': str(options['name'])}
     if '.' in options['name']:
         raise UserError(f'{where.capitalize()} name "{options["name"]}" holds a dot; write a plain word, such as '
                         f'{options["name"].replace(".", "_")}.')

@@ -26,8 +26,8 @@ def _step(progress: float) -> float:
 
 SHAPES: dict[str, Callable[[float], float]] = {
     'constant': _constant, 'linear': _linear, 'cosine': _cosine, 'step': _step}
-"""Fall from 1 at the start to 0 at ``end_iter`` by name; ``step`` makes FitNets' two stages (hints first, then the
-task)."""
+"""Fall from 1 at the start to 0 at ``end_iter`` by name; ``step`` ends the hints at once, as after the first of
+FitNets' two stages, but with the task's loss from the start."""
 
 
 def build_schedule(options: Mapping[str, Any] | None) -> Callable[[int], float]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
+from basicsr_snn.distill.taps import feature_shapes
 from basicsr_snn.errors import UserError
+from basicsr_snn.restoring import channels_of
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import is_spiking
+
+PROBE_SIZE = 32
+"""Side in pixels of the picture on which the order of the layers is found."""
 
 
 class Tandem:
@@ -33,17 +39,26 @@ class Tandem:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.every, self.groups = options.get('every', 0), options.get('groups', 0)
+        self.layers: list[str] | None = None
         if self.every < 1 or self.groups < 1:
             raise UserError(f'train: tandem was given {dict(options)}; write {{every: 500, groups: 6}}, iterations '
                             'between two groups of layers that become spiking, and the number of groups.')
 
     def apply(self, net: nn.Module, iteration: int) -> int:
         """Let the layers spike that do so at ``iteration``; returns how many."""
-        layers = [module for module in net.modules() if isinstance(module, SpikingConv) and is_spiking(module.neuron)]
-        spiking = len(layers) * min(iteration // self.every, self.groups) // self.groups
-        for place, layer in enumerate(layers):
+        self.layers = self.layers or _in_order_of_execution(net)
+        spiking = len(self.layers) * min(iteration // self.every, self.groups) // self.groups
+        for place, path in enumerate(self.layers):
+            layer = net.get_submodule(path)
             layer.stand_in = None if place < spiking else _stand_in(layer.neuron)
         return spiking
+
+
+def _in_order_of_execution(net: nn.Module) -> list[str]:
+    device = next(net.parameters()).device
+    ran = feature_shapes(net, torch.zeros(1, channels_of(net), PROBE_SIZE, PROBE_SIZE, device=device))
+    modules = dict(net.named_modules())
+    return [path for path in ran if isinstance(modules[path], SpikingConv) and is_spiking(modules[path].neuron)]
 
 
 def _stand_in(neuron: nn.Module) -> Any:

@@ -49,7 +49,7 @@ class FeatureTaps:
 
     def _keep(self, path: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            self.features[path] = output
+            self.features[path] = output.clone() if isinstance(output, Tensor) else output  # in-place layers follow
             if self._stop and len(self.features) == len(self._modules):
                 raise _AllTapped
 

@@ -9,6 +9,7 @@ import torch
 from basicsr.archs import build_network
 from torch import Tensor, nn
 
+from basicsr_snn.distill.adapters import reduce_time
 from basicsr_snn.distill.taps import FeatureTaps, find_module
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import restore
@@ -65,7 +66,7 @@ def taught(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Ten
     output = None
     with torch.no_grad(), FeatureTaps(teacher, paths, stop=not to_the_end) as taps:
         output = restore(teacher, picture, sigma)
-    return {path: feature.mean(0) if feature.dim() == 5 else feature for path, feature in taps.features.items()}, output
+    return {path: reduce_time(feature, 'mean', len(picture)) for path, feature in taps.features.items()}, output
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
+from basicsr_snn.errors import UserError
+
 
 @LOSS_REGISTRY.register()
 class FFTLoss(nn.Module):
@@ -28,7 +30,7 @@ class FFTLoss(nn.Module):
     def __init__(self, loss_weight: float = 1.0, reduction: str = 'mean') -> None:
         super().__init__()
         if reduction not in ('mean', 'sum'):
-            raise ValueError(f'FFTLoss was given reduction: {reduction}; write mean or sum.')
+            raise UserError(f'FFTLoss was given reduction: {reduction}; write mean or sum.')
         self.loss_weight = loss_weight
         self.reduction = reduction
 

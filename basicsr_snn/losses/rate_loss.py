@@ -26,7 +26,8 @@ class SpikeRateLoss(nn.Module):
     and the hinge, are our choice. The hinge has one slope: training settles at the target as soon as the weight is
     larger than what an accumulation is worth to the picture, whatever its exact value, and below it costs nothing.
     One batch has more to tell than another, so that a running mean over batches says whether the budget is kept; the
-    gradient is that of the batch.
+    gradient is that of the batch. The mean is of what this process saw since the training was begun or resumed, a part
+    of a batch at a time with ``micro_batches``.
 
     Args:
         target: Accumulations a pixel of the padded picture and of all time steps, > 0.

@@ -108,7 +108,8 @@ class ANNSNNDistillModel(SNNModel):
         terms = super().compute_losses(current_iter)
         twin = restore(self.net_twin, self.lq, self.sigma)
         terms['l_twin'] = sum(self.image_losses(twin).values())
-        terms.update(self.distillation.match(self.output, twin, current_iter))
+        at_every_step = twin.repeat(len(self.output) // len(twin), 1, 1, 1)
+        terms.update(self.distillation.match(self.output, at_every_step, current_iter))
         return terms
 
     def save(self, epoch: int, current_iter: int) -> None:

@@ -20,6 +20,7 @@ from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import deployed, restore
 from basicsr_snn.spiking.events import SpikeTaps
+from basicsr_snn.spiking.phase import PhaseIF
 from basicsr_snn.tiling import TILE_PAD, tiled_forward
 from basicsr_snn.weights import MissingEntryError, load_weights
 
@@ -74,18 +75,28 @@ class SNNModel(SRModel):
     record: ValidationRecord | None = None
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
+        if (self.opt.get('train') or {}).get('tandem'):  # a layer that does not spike yet leaves its threshold unused
+            self.opt['find_unused_parameters'] = True
         return super().model_to_device(net.to(memory_format=torch.channels_last))
 
     def init_training_settings(self) -> None:
         train_opt = self.opt['train']
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.cri_rate = build_loss(train_opt['rate_opt']).to(self.device) if train_opt.get('rate_opt') else None
+        self.refuse_phase_coding()
         self.tandem = Tandem(train_opt['tandem']) if train_opt.get('tandem') else None
         self.answer_at_every_step(bool(train_opt.get('every_step')))
         self.grad_clip = train_opt.get('grad_clip')
         self.amp = bool(train_opt.get('amp'))
         self.micro_batches = train_opt.get('micro_batches', 1)
         super().init_training_settings()
+
+    def refuse_phase_coding(self) -> None:
+        """Phase coding trains as whole counts of a single step: no budget of its digits, no picture of each step."""
+        asked = [key for key in ('rate_opt', 'every_step') if self.opt['train'].get(key)]
+        if asked and any(isinstance(module, PhaseIF) for module in self.get_bare_model(self.net_g).modules()):
+            raise UserError(f'train: {asked[0]} was given to a network of PhaseIF, which trains as whole counts of one '
+                            'step; take it out, or train SignedILIF and rewrite its network_g with phase_form.')
 
     def answer_at_every_step(self, wanted: bool) -> None:
         net = self.get_bare_model(self.net_g)

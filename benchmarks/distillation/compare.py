@@ -73,6 +73,13 @@ def options_of(method: str, seed: int, steps: int, weight: float | None = None) 
     return options
 
 
+def phases_of(options: dict[str, Any]) -> list[int]:
+    """Steps after which a step of a training costs something else than before."""
+    tandem = options['train'].get('tandem', {'every': 0, 'groups': 0})
+    until = options.get('distill', {}).get('until')
+    return [*(tandem['every'] * group for group in range(1, tandem['groups'] + 1)), *([until] if until else [])]
+
+
 def train(method: str, seed: int, steps: int, weight: float | None = None) -> Path:
     """Train one method to the end and return the folder of its experiment."""
     options = options_of(method, seed, steps, weight)
@@ -115,13 +122,14 @@ def record(method: str, seed: int, steps: int, folder: Path) -> None:
     """Put a finished run into both tables, in place of an earlier one."""
     log, val = read_training_log(folder), validation(method, folder)
     test = score(method, folder, block_of_folder(CBSD68, 25, 3)['test_1'])
-    row = {'method': method, 'seed': seed, 'steps': steps, 'seconds': round(steps * log.seconds_a_step),
+    phases = phases_of(options_of(method, seed, steps))
+    row = {'method': method, 'seed': seed, 'steps': steps, 'seconds': round(log.seconds(steps, phases)),
            'val_psnr': f'{val.psnr:.3f}', 'cbsd68_psnr': f'{test.psnr:.3f}', 'acs_per_px': round(val.acs_per_px or 0),
            'steps_to_control': ''}
     key = (method, str(seed), str(steps))
     curves = [old for old in read(HERE / 'curves.csv') if (old['method'], old['seed'], old['steps']) != key]
     curves += [{'method': method, 'seed': seed, 'steps': steps, 'step': step,
-                'seconds': round(step * log.seconds_a_step), 'val_psnr': f'{psnr:.3f}'} for step, psnr in log.curve]
+                'seconds': round(log.seconds(step, phases)), 'val_psnr': f'{psnr:.3f}'} for step, psnr in log.curve]
     write(HERE / 'curves.csv', CURVE_COLUMNS, curves)
     results = [old for old in read(HERE / 'results.csv') if (old['method'], old['seed'], old['steps']) != key]
     write(HERE / 'results.csv', COLUMNS, with_speed([*results, row]))
