@@ -46,6 +46,9 @@ DISTILL_KEYS = ('teacher', 'teachers', 'hints', 'tails', 'output', 'schedule', '
 TEACHER_KEYS = ('name', 'network', 'path', 'param_key', 'trainable', 'optim', 'start_iter')
 HINT_KEYS = ('name', 'of', 'teacher', 'student', 'loss', 'weight', 'time')
 TANDEM_KEYS = ('every', 'groups')
+READ_BY_THE_PARSER = {'name': str, 'num_gpu': int | str, 'datasets': Mapping, 'path': Mapping}
+"""Keys without which BasicSR's parser breaks."""
+
 SCHEDULE_KEYS = ('type', 'end_iter', 'end_weight')
 NO_SINGLE_TERM = ('PerceptualLoss', 'SpikeRateLoss')
 """Losses that answer with two terms, or compare no two features."""
@@ -117,7 +120,7 @@ def read_options(file: str | Path) -> dict[str, Any]:
         raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
     try:
         options = yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())}); mend that line.') from error
     if not isinstance(options, Mapping) or 'model_type' not in options:
         raise UserError(f'{file} names no model_type, so it is no option file; start from one such as '
@@ -126,7 +129,17 @@ def read_options(file: str | Path) -> dict[str, Any]:
 
 
 def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[str, Any], argparse.Namespace]:
-    """BasicSR's ``parse_options``, whose result is checked before anything is made of it."""
+    """BasicSR's ``parse_options``, whose result is checked before anything is made of it.
+
+    Raises:
+        UserError: The file cannot be read, or has mistakes.
+    """
+    command_line = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    command_line.add_argument('-opt')
+    if (file := command_line.parse_known_args()[0].opt) is not None:
+        options = read_options(file)
+        if not all(isinstance(options.get(key), kind) for key, kind in READ_BY_THE_PARSER.items()):
+            check_options(options)
     options, arguments = basicsr_options.parse_options(root_path, is_train)
     check_options(options)
     return options, arguments
@@ -155,6 +168,11 @@ def check_options(options: Mapping[str, Any]) -> None:
     models, name = registered(MODEL_REGISTRY), options.get('model_type')
     if check.choice(name, 'model_type', models) and issubclass(models[name], SNNModel):
         _check_our_model(check, options, training='train' in options)
+    else:
+        check.keys(options, 'The option file', options, READ_BY_THE_PARSER)
+    check.mistakes += [f'{key} is {options[key]!r}, which is of another kind than it must be; write {example}.'
+                       for key, example in (('name', 'name: a_word'), ('num_gpu', 'num_gpu: auto'))
+                       if options.get(key) is not None and not isinstance(options[key], READ_BY_THE_PARSER[key])]
     if isinstance(options.get('num_gpu'), int) and options['num_gpu'] > torch.cuda.device_count():
         check.mistakes.append(f'num_gpu is {options["num_gpu"]}, but this machine has {torch.cuda.device_count()} CUDA '
                               'devices; write num_gpu: auto.')
@@ -167,7 +185,8 @@ def _check_our_model(check: OptionCheck, options: Mapping[str, Any], training: b
     check.keys(options, 'The option file', [*TOP_KEYS, *PARSED_KEYS, *networks],
                ['name', 'num_gpu', 'datasets', 'path', 'logger' if training else 'val'])
     check.built_by(options.get('network_g'), 'network_g', registered(ARCH_REGISTRY))
-    check.keys(options.get('path') or {}, 'path', PATH_KEYS)
+    if options.get('path') is not None:
+        check.keys(options['path'], 'path', PATH_KEYS)
     _check_datasets(check, options.get('datasets'), training)
     if options.get('val') is not None:
         _check_validation(check, options['val'], training)

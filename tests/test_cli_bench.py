@@ -83,6 +83,20 @@ def test_network_that_fails_is_a_row_with_its_reason(folder, tmp_path, capsys):
     assert 'other.yml names other pictures; all networks run on those of mine.yml' in said
 
 
+def test_what_cannot_be_written_costs_no_row(folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'file').write_text('x')
+    bench = ['bench', '-n', NAMES[0], '-i', str(folder), '--noise', '25', '--cache', 'file']
+    assert main(bench) == 0
+    said = capsys.readouterr()
+    assert NAMES[0] in said.out
+    assert f'the row of {NAMES[0]} is not kept for later runs' in said.err
+    (tmp_path / 'dangling.md').symlink_to(tmp_path / 'gone' / 'table.md')
+    assert main([*bench, '--md', 'dangling.md']) == 2
+    said = capsys.readouterr()
+    assert NAMES[0] in said.out
+    assert 'dangling.md cannot be written' in said.err
+
+
 @pytest.mark.parametrize(('arguments', 'sentence'), [
     ([], 'no network was given; add -opt X.yml, or -n NAME'),
     (['-n', 'ffdnet_color'], 'no pictures were given; add -i FOLDER --noise 25'),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image, ImageCms
 from skimage.metrics import peak_signal_noise_ratio
 
 from basicsr_snn import load, zoo
@@ -107,6 +108,43 @@ def test_alpha_is_copied(tmp_path, small):
     assert result.shape == (9, 12, 4)
     np.testing.assert_array_equal(result[:, :, 3], stored[:, :, 3])
     assert not np.array_equal(result[:, :, :3], stored[:, :, :3])
+
+
+def test_grey_with_alpha_is_grey(tmp_path, capsys):
+    grey, alpha = smooth_picture(12, 14), smooth_picture(12, 14, seed=1)
+    (tmp_path / 'in').mkdir()
+    Image.fromarray(np.dstack([grey, alpha]), 'LA').save(tmp_path / 'in' / 'a.png')
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out') == 0
+    assert 'grey pictures are restored by spikerir_small_gray25' in capsys.readouterr().err
+    result = read(tmp_path / 'out' / 'a.png')
+    assert np.array_equal(result[..., 0], result[..., 1])
+    assert np.array_equal(result[..., 0], result[..., 2])
+    assert np.array_equal(result[..., 3], alpha)
+
+
+def test_a_colour_profile_that_is_lost_is_told(tmp_path, small, capsys):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('LAB')).tobytes()
+    (tmp_path / 'in').mkdir()
+    Image.fromarray(smooth_picture(12, 14, 3)).save(tmp_path / 'in' / 'a.png', icc_profile=profile)
+    save(tmp_path / 'in' / 'b.png', smooth_picture(12, 14, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    said = capsys.readouterr().err
+    assert said.count('is not written to the result') == 1
+    assert 'a.png: its colour profile, ' in said
+
+
+@pytest.mark.parametrize('key', ['params', 'params_ema'])
+def test_the_entry_of_the_option_file_is_loaded(tmp_path, key):
+    torch.manual_seed(1)
+    network = {**SMALL, 'in_nc': 3, 'out_nc': 3}
+    nets = {'params': zoo.build(network), 'params_ema': zoo.build(network)}
+    options = option_file(tmp_path, network, {name: net.state_dict() for name, net in nets.items()},
+                          pretrain_network_g=str(tmp_path / 'net.pth'),
+                          **({} if key == 'params' else {'param_key_g': key}))  # params is BasicSR's default
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(12, 14, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '-opt', options) == 0
+    np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int),
+                               as_stored(nets[key].eval()(as_batch(stored)), np.uint8), atol=1)
 
 
 @pytest.mark.parametrize('bits', [8, 16])

@@ -65,6 +65,11 @@ def test_a_grey_network_gets_grey_pictures(work):
     assert (work / 'out/my_net.html').is_file()
 
 
+def test_pictures_of_other_channels_are_refused(work, capsys):
+    assert main(['report', '-n', 'spikerir_small_gray25', '-opt', 'mine.yml', '-o', 'out']) == 2
+    assert 'reads pictures of 1 channels, but a was given with 3; write in_ch: 1' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('arguments', 'sentence'), [
     ([], 'no network was given; add -opt X.yml, or -n NAME'),
     (['-n', 'ffdnet_color'], 'no pictures were given; add -i FOLDER --noise 25'),

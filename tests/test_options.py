@@ -157,7 +157,8 @@ def test_all_mistakes_are_told_at_once():
 
 
 def test_options_of_basicsr_models_are_left_to_basicsr():
-    check_options({'name': 'x', 'model_type': 'SRModel', 'some_other_plugin': 1})
+    check_options({'name': 'x', 'num_gpu': 0, 'datasets': {}, 'path': {}, 'model_type': 'SRModel',
+                   'some_other_plugin': 1})
 
 
 def test_sets_of_a_test_can_be_chosen():
@@ -176,6 +177,24 @@ def test_unreadable_option_files(tmp_path, capsys):
     broken.write_text(yaml.safe_dump([1, 2]))
     with pytest.raises(UserError, match='names no model_type'):
         read_options(broken)
+
+
+@pytest.mark.parametrize(('old', 'new', 'sentence'), [
+    ('datasets:', 'dataset:', 'unknown key "dataset"; did you mean datasets'),
+    ('num_gpu:', 'num_gpus:', 'lacks num_gpu; add `num_gpu:`'),
+    ('name: demo', 'name: 7', 'name is 7, which is of another kind than it must be; write name: a_word'),
+    ('name: demo', 'name: [1, 2', 'is not valid YAML'),
+    ('model_type: ANNSNNDistillModel', 'model_type: SRModel\ndataset: 3', 'lacks'),
+])
+@pytest.mark.parametrize('verb', ['train', 'test', 'check'])
+def test_what_the_parser_of_basicsr_trips_over_is_explained(verb, old, new, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (REPOSITORY / 'options/train/demo.yml').read_text()
+    assert old in text
+    text = text.replace('path:', 'paths:') if 'SRModel' in new else text
+    Path('bad.yml').write_text(text.replace(old, new, 1))
+    assert main([verb, '-opt', 'bad.yml']) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_training_refuses_bad_options_before_it_makes_anything(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ import torch
 from basicsr.utils import tensor2img
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from basicsr_snn.data import pictures
 from basicsr_snn.data.pictures import list_pictures, picture_size, read_picture, to_channels, to_integers, write_picture
@@ -275,3 +275,35 @@ def test_palette_png_is_colour(tmp_path: Path) -> None:
     (tmp_path / 'a.png').write_bytes(buffer.getvalue())
     expected = np.asarray(Image.open(buffer).convert('RGB')).astype(np.float32) / 255
     np.testing.assert_array_equal(read_picture(tmp_path / 'a.png').pixels, expected)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('extension', ['png', 'webp', 'tif', 'jpg'])
+def test_every_turn_is_made_as_pillow_makes_it(tmp_path: Path, extension: str, orientation: int) -> None:
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :8], pixels[8:, :8] = (255, 0, 0), (0, 0, 255)
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    lossless = {'lossless': True} if extension == 'webp' else {}
+    Image.fromarray(pixels).save(tmp_path / f'a.{extension}', exif=exif, **lossless)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / f'a.{extension}')).convert('RGB'))
+    np.testing.assert_allclose(read_picture(tmp_path / f'a.{extension}').stored.astype(int), expected, atol=8)
+
+
+def test_grey_and_alpha_stay_apart_in_both_depths(tmp_path: Path) -> None:
+    pixels = random_pixels(6, 5, 2)
+    Image.fromarray(pixels, 'LA').save(tmp_path / 'a.png')
+    picture = read_picture(tmp_path / 'a.png')
+    np.testing.assert_array_equal(picture.stored[:, :, 0], pixels[:, :, 0])
+    np.testing.assert_array_equal(picture.alpha, pixels[:, :, 1])
+    assert picture.stored.shape == (6, 5, 1)
+
+
+def test_what_would_be_lost_is_refused(tmp_path: Path) -> None:
+    grey = Image.fromarray(random_pixels(6, 5, 1)[:, :, 0])
+    grey.save(tmp_path / 'transparent.png', transparency=7)
+    with pytest.raises(UserError, match='transparency that would be lost: save it as a PNG with an alpha channel'):
+        read_picture(tmp_path / 'transparent.png')
+    grey.save(tmp_path / 'pages.tif', save_all=True, append_images=[grey, grey])
+    with pytest.raises(UserError, match='holds 3 pictures, of which only the first would be read'):
+        read_picture(tmp_path / 'pages.tif')

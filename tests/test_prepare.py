@@ -174,3 +174,9 @@ def test_a_broken_picture_leaves_nothing(source: Path, tmp_path: Path, arguments
     with pytest.raises(UserError, match=r'b\.jpg is no readable picture'):
         run('-i', source, '-o', tmp_path / arguments[0], *arguments[1:])
     assert_nothing_left(tmp_path, 'source')
+
+
+def test_a_place_that_cannot_be_made_is_named(source: Path, tmp_path: Path) -> None:
+    (tmp_path / 'file').write_text('x')
+    with pytest.raises(UserError, match=r'file/new cannot be made \(.*\); give a place that may be written to'):
+        run('-i', source, '-o', tmp_path / 'file' / 'new')

@@ -80,7 +80,7 @@ class NetworkContender:
         return self.weights is not None or zoo.weights_in(self.network) is not None
 
     def fingerprint(self) -> dict[str, Any]:
-        return {'network': dict(self.network), 'weights': zoo.sha256_of(self._weight_file()) if self.trained else None,
+        return {'network': dict(self.network), 'weights': zoo.sha256_of(self.weight_file()) if self.trained else None,
                 'param_key': self.param_key, 'strict': self.strict}
 
     def loaded(self) -> nn.Module:
@@ -97,13 +97,14 @@ class NetworkContender:
         return NetworkRestorer(net, self.network.get('window_size', 1))
 
     def _load(self, net: nn.Module) -> None:
-        file = self._weight_file()
+        file = self.weight_file()
         try:
             load_weights(net, file, self.param_key, self.strict)
         except MissingEntryError:  # as SNNModel does: a plain state dict under BasicSR's default key
             load_weights(net, file, None, self.strict)
 
-    def _weight_file(self) -> Path:
+    def weight_file(self) -> Path:
+        """The file of its weights, which is there; a ``UserError`` names one that is not."""
         file = self.weights or zoo.weights_in(self.network)
         if not file.is_file():
             raise UserError(f'weight file {file} does not exist; train the network first, or correct path: '

@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
         rows = _rows(contenders, pictures, cache, console)
     finally:
         logger.setLevel(logging.INFO)
-    _write(args, rows, pictures)
     shown = Console()
     (shown if shown.is_terminal else Console(width=200)).print(console_table(rows, pictures.describe()))
+    _write(args, rows, pictures)
     return 1 if any(row.error for row in rows) else 0
 
 
@@ -123,8 +123,7 @@ def _pictures(args: argparse.Namespace, console: Console) -> EvaluationSet:
         except UserError:
             same = False
         if not same:
-            console.print(f'{other} names other pictures; all networks run on those of {first}', markup=False,
-                          highlight=False, soft_wrap=True)
+            _say(console, f'{other} names other pictures; all networks run on those of {first}')
     return EvaluationSet(blocks, args.pictures)
 
 
@@ -140,10 +139,17 @@ def _rows(contenders: list[Contender], pictures: EvaluationSet, cache: RowCache,
             bar.update(task, description=contender.name, completed=done * len(pictures))
             rows.append(_row(contender, pictures, cache, lambda: bar.advance(task)))
             if rows[-1].error:
-                console.print(f'{contender.name} failed: {rows[-1].error}', markup=False, highlight=False,
-                              soft_wrap=True)
+                _say(console, f'{contender.name} failed: {rows[-1].error}')
+            try:
+                cache.keep(contender, rows[-1])
+            except OSError as error:
+                _say(console, f'the row of {contender.name} is not kept for later runs ({error})')
         bar.update(task, completed=len(contenders) * len(pictures))
     return rows
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _row(contender: Contender, pictures: EvaluationSet, cache: RowCache, on_picture: Callable[[], None]) -> Row:
@@ -154,7 +160,6 @@ def _row(contender: Contender, pictures: EvaluationSet, cache: RowCache, on_pict
         row = cache.find(contender)
         if row is None:
             row = measure(contender, pictures, on_picture)
-            cache.keep(contender, row)
     except Exception as error:  # one network must not cost the others; it is a row with its reason, and sets the status
         reason = ' '.join(str(error).split()) or type(error).__name__
         return Row(contender.name, contender.arch, error=reason)
@@ -166,7 +171,10 @@ def _write(args: argparse.Namespace, rows: list[Row], pictures: EvaluationSet) -
 
     for file, text in ((args.md, tables.markdown), (args.csv, tables.csv_text), (args.json, tables.json_text)):
         if file is not None:
-            file.write_text(text(rows, pictures.describe()), encoding='utf-8')
+            try:
+                file.write_text(text(rows, pictures.describe()), encoding='utf-8')
+            except OSError as error:
+                raise UserError(f'{file} cannot be written ({error}); give the path of a file.') from error
     if args.plot is not None:
         from basicsr_snn.bench.plotting import draw
 

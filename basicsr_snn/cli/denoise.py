@@ -190,6 +190,8 @@ class _Batch:
         from basicsr_snn.scoring import score
 
         picture = read_picture(source)
+        if picture.profile:
+            self._say_once(f'{source}: its colour profile, {picture.profile}, is not written to the result')
         format_for(target, picture.bits, picture.alpha is not None)
         name, denoiser = self.denoiser_for(picture.stored.shape[2])
         self._announce(source, name, denoiser, *picture.stored.shape)
@@ -264,6 +266,7 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     from basicsr.utils.options import ordered_yaml
 
     from basicsr_snn import zoo
+    from basicsr_snn.bench.contenders import NetworkContender
     from basicsr_snn.weights import load_weights
 
     try:
@@ -273,15 +276,14 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     if not isinstance(options, dict) or not isinstance(options.get('network_g'), dict):
         raise UserError(f'{option_file} has no network_g block; write for example network_g: {{type: SpikerIR, size: '
                         'small}.')
-    net = zoo.build(options['network_g'])
-    paths = options.get('path') or {}
-    if weights is None and not paths.get('pretrain_network_g'):
-        if zoo.weights_in(options['network_g']):
-            return net
+    network, paths = options['network_g'], options.get('path') or {}
+    if weights is None and paths.get('pretrain_network_g'):
+        return NetworkContender(option_file, network, Path(paths['pretrain_network_g']).expanduser(),
+                                paths.get('param_key_g', 'params'), paths.get('strict_load_g', True)).loaded()
+    if weights is None and not zoo.weights_in(network):
         raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
-    if weights is None:
-        load_weights(net, paths['pretrain_network_g'], paths.get('param_key_g'))
-    else:
+    net = zoo.build(network)
+    if weights is not None:
         load_weights(net, weights)
     return net
 

@@ -96,14 +96,19 @@ def _check_names(pictures: Sequence[Path], for_lmdb: bool) -> None:
 
 def _whole_or_not_at_all(output: Path, write: Callable[[Path], int]) -> int:
     """Let ``write`` fill a new place beside the output and move it there at the end, so that a stop leaves nothing."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f'.{output.stem}-', dir=output.parent))
+    workshop = None
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=f'.{output.stem}-', dir=output.parent))
         target = workshop / output.name
         count = write(target)
         os.replace(target, output)
+    except OSError as error:
+        raise UserError(f'{output} cannot be made ({error}); give a place that may be written to, on a disk with '
+                        'room.') from error
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        if workshop is not None:
+            shutil.rmtree(workshop, ignore_errors=True)
     return count
 
 
@@ -147,7 +152,7 @@ def _map_size(pictures: Sequence[Path], crop: int | None, step: int | None) -> i
 def _pieces(pictures: Sequence[Path], crop: int | None, step: int | None) -> Iterator[tuple[str, np.ndarray]]:
     """Key and pixels, (H, W, 1 or 3) uint8 or uint16, of each picture or piece, named as BasicSR does."""
     for picture in tqdm(pictures, unit='picture', desc='write'):
-        pixels = decode(read_bytes(picture), picture)[:, :, :3]
+        pixels = decode(read_bytes(picture), picture)[0]
         if crop is None or step is None:
             yield picture.stem, pixels
             continue

@@ -44,7 +44,7 @@ class FolderSource:
 
     def read(self, index: int) -> np.ndarray:
         path = self.paths[index]
-        return decode(read_bytes(path), path)[:, :, :3]
+        return decode(read_bytes(path), path)[0]
 
 
 class LmdbSource:
@@ -71,7 +71,7 @@ class LmdbSource:
         if content is None:
             raise UserError(f'{self.folder} holds no picture {key!r} though its {META_INFO} lists it: make the lmdb '
                             f'anew with `{_recipe(self.folder)}`.')
-        return decode(content, f'{key} of {self.folder}')[:, :, :3]
+        return decode(content, f'{key} of {self.folder}')[0]
 
     def _content(self, key: str) -> bytes | None:
         try:

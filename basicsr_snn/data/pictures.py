@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from basicsr_snn.data.picture_header import read_header, turned
 from basicsr_snn.errors import UserError
 
 LOSSLESS_WEBP = 101  # OpenCV's convention: any quality above 100
@@ -48,11 +49,13 @@ class Picture:
         stored: (H, W, C) as in the file, uint8 or uint16; C is 3 (RGB) or 1 (grey).
         alpha: (H, W) of the same dtype, or None.
         path: the file.
+        profile: name of its colour profile, which is not kept; None: none, or sRGB.
     """
 
     stored: np.ndarray
     alpha: np.ndarray | None
     path: Path
+    profile: str | None = None
 
     @property
     def pixels(self) -> np.ndarray:
@@ -69,12 +72,12 @@ def read_picture(path: str | Path) -> Picture:
     """Read a picture file.
 
     Raises:
-        UserError: the file is missing, is no picture, or is not stored with 8 or 16 bits a channel.
+        UserError: the file is missing, or cannot be decoded (:func:`decode`).
     """
     path = Path(path)
-    raw = decode(read_bytes(path), path)
-    alpha = np.ascontiguousarray(raw[:, :, 3]) if raw.shape[2] == 4 else None
-    return Picture(np.ascontiguousarray(raw[:, :, :3]), alpha, path)
+    content = read_bytes(path)
+    stored, alpha = decode(content, path)
+    return Picture(stored, alpha, path, read_header(content).profile)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -85,21 +88,26 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f'{path} cannot be read ({error.strerror}): check the path and its permissions.') from error
 
 
-def decode(content: bytes, name: str | Path) -> np.ndarray:
+def decode(content: bytes, name: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode the content of a picture file, without any change of its values.
 
-    A JPEG that says which way up it is (EXIF) is turned, as every viewer does.
+    A picture that says which way up it is (EXIF) is turned, as every viewer does.
 
     Args:
         content: the file's bytes.
         name: what an error message calls the picture.
 
     Returns:
-        (H, W, C) uint8 or uint16: C is 1 (grey), 3 (RGB) or 4 (RGB and alpha).
+        (H, W, C) uint8 or uint16, C is 1 (grey) or 3 (RGB), and alpha, (H, W) of the same dtype, or None.
 
     Raises:
-        UserError: no picture that OpenCV reads, or neither 8 nor 16 bits a channel.
+        UserError: no picture that OpenCV reads, neither 8 nor 16 bits a channel, several pictures, or transparency that
+            OpenCV would lose.
     """
+    header = read_header(content)
+    if header.pages > 1:
+        raise UserError(f'{name} holds {header.pages} pictures, of which only the first would be read: save each as a '
+                        'file of its own.')
     # IMREAD_UNCHANGED alone keeps alpha, but ignores the EXIF turn; a JPEG has no alpha to lose.
     oriented = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
     flags = oriented if content.startswith(_JPEG_START) else cv2.IMREAD_UNCHANGED
@@ -114,9 +122,13 @@ def decode(content: bytes, name: str | Path) -> np.ndarray:
         channels = raw.shape[2] if raw.ndim == 3 else 1
         raise UserError(f'{name} has {channels} channels of {raw.dtype}: 1, 3 or 4 channels of 8 or 16 bits are '
                         'allowed; save it as an 8- or 16-bit PNG.')
-    if raw.ndim == 2:
-        return raw[:, :, None]
-    return cv2.cvtColor(raw, cv2.COLOR_BGR2RGB if raw.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    raw = turned(raw[:, :, None] if raw.ndim == 2 else raw, header.orientation)
+    if header.transparent and raw.shape[2] < 4:
+        raise UserError(f'{name} has transparency that would be lost: save it as a PNG with an alpha channel, or '
+                        'without transparency.')
+    alpha = np.ascontiguousarray(raw[:, :, 3]) if raw.shape[2] == 4 else None
+    grey = raw.shape[2] == 1 or alpha is not None and header.grey  # OpenCV makes grey and alpha four channels
+    return (np.ascontiguousarray(raw[:, :, :1]) if grey else cv2.cvtColor(raw[:, :, :3], cv2.COLOR_BGR2RGB)), alpha
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -129,7 +141,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as header:
             return header.height, header.width
     except OSError:  # OpenCV knows some files that Pillow does not, and words the error where neither does
-        height, width = decode(read_bytes(path), path).shape[:2]
+        height, width = decode(read_bytes(path), path)[0].shape[:2]
         return height, width
 
 

@@ -24,13 +24,13 @@ def twin_nj_px(report: EnergyReport, preset: str | EnergyPreset = DEFAULT_PRESET
 
 
 def quantised_bits(report: EnergyReport) -> int:
-    """Bits of the activations of the quantised twin, ``ceil(log2(T * D + 1))``.
+    """Bits of the activations of the quantised twin, ``ceil(log2(T * D + 1))``; of phase coding those of its counts.
 
     Yan et al. (arXiv 2409.08290) pair a rate-coded network of T steps with ceil(log2(T + 1)) bits, since T steps tell
     T + 1 numbers apart; with counts up to D, T * D + 1. The twin ends in ReLUs, so a sign costs it no bit. An ANN has
     no quantised twin: 0.
     """
-    return math.ceil(math.log2(report.T * report.D + 1))
+    return math.ceil(math.log2(report.largest + 1))
 
 
 def quantised_nj_px(report: EnergyReport, weight_bits: int = 8, memory: bool = False) -> float:

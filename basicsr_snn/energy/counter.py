@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from basicsr_snn.energy.operators import RULES, Executed, is_free, is_light
 from basicsr_snn.energy.report import EnergyReport
 from basicsr_snn.energy.tally import LayerTally, NeuronTally, UncountedTally
-from basicsr_snn.spiking.neurons import count_limit, is_spiking
+from basicsr_snn.spiking.neurons import count_in_digits, count_limit, is_spiking
 from basicsr_snn.spiking.ternary import footprint_of, parameters_of
 
 NETWORK = '(network)'
@@ -95,7 +95,7 @@ class OperationCounter:
             spikes = output[0] if isinstance(output, tuple) else output
             if isinstance(spikes, Tensor):
                 tally = self._neurons.setdefault(name, NeuronTally(
-                    count_limit(module), not isinstance(module, spikingjelly_neurons.IFNode)))
+                    count_limit(module), not isinstance(module, spikingjelly_neurons.IFNode), count_in_digits(module)))
                 tally.add(spikes.detach(), steps_of(module, spikes) * self._batch)
             self._mode.watch()
 
@@ -132,6 +132,7 @@ class OperationCounter:
             footprint_bytes=footprint_of(self._net),
             pictures=self._pictures, pixels=self._pixels, T=steps,
             D=max((tally.limit for tally in self._neurons.values()), default=0),
+            largest=max((tally.largest(steps) for tally in self._neurons.values()), default=0),
             layers=tuple(tally.count(name, op, self._pictures, steps, bool(self._neurons))
                          for (name, op), tally in self._layers.items()),
             neurons=tuple(tally.count(name) for name, tally in self._neurons.items()),

@@ -105,6 +105,7 @@ class EnergyReport:
         pixels: Number of input pixels (H*W) of all pictures together.
         T: Time steps; 1 for an ANN.
         D: Largest count of a neuron in one step; 0 for an ANN.
+        largest: Largest count that all steps of a neuron tell together, T * D but for phase coding; 0 for an ANN.
         layers: Operations by layer, in order of first execution.
         neurons: Spikes by neuron layer, in order of first execution.
         uncounted: Operators that are in no figure.
@@ -117,6 +118,7 @@ class EnergyReport:
     pixels: int
     T: int
     D: int
+    largest: int
     layers: tuple[LayerCount, ...]
     neurons: tuple[NeuronCount, ...] = ()
     uncounted: tuple[UncountedOperator, ...] = ()

@@ -75,10 +75,12 @@ class NeuronTally:
     Attributes:
         limit: Largest count that a neuron may emit in a step.
         leaks: Whether its membrane potential leaks from step to step.
+        in_digits: Largest count that its steps tell together as digits; 0 where all steps are worth the same.
     """
 
     limit: int
     leaks: bool
+    in_digits: int = 0
     passes: int = 0
     updates: int = 0
     active: int = 0
@@ -100,6 +102,10 @@ class NeuronTally:
     def steps(self, pictures: int) -> int:
         """Time steps in which it ran for each of the network's pictures."""
         return max(1, round(self.passes / pictures))
+
+    def largest(self, steps: int) -> int:
+        """Largest count that ``steps`` steps tell together."""
+        return self.in_digits or steps * self.limit
 
     def count(self, name: str) -> NeuronCount:
         """The neuron layer's figures."""

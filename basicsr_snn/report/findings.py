@@ -4,7 +4,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
+from basicsr_snn.errors import UserError
+from basicsr_snn.restoring import channels_of
 from basicsr_snn.scoring import Score, eight_bits, score
 
 EXAMPLES = 3
@@ -97,9 +98,13 @@ def examine(contender: NetworkContender, pictures: EvaluationSet,
     """
     restorer = contender.build()
     counter, watch = OperationCounter(restorer.net), ActivityWatch(restorer.net)
+    channels = channels_of(restorer.net)
     scores, examples = [], []
     shown = set(np.linspace(0, len(pictures) - 1, min(EXAMPLES, len(pictures))).round().astype(int))
     for index, (dataset, name, given, clean, sigma) in enumerate(pictures.named()):
+        if given.shape[1] != channels:
+            raise UserError(f'{contender.name} reads pictures of {channels} channels, but {name} was given with '
+                            f'{given.shape[1]}; write in_ch: {channels} for its dataset, or take another network.')
         with counter, watch:
             restored = restorer(given, sigma)
         check_answer(restored, clean, 'the network')
@@ -110,8 +115,9 @@ def examine(contender: NetworkContender, pictures: EvaluationSet,
         if index in shown:
             examples.append(Example(scores[-1], *map(_centre, eight)))
         on_picture()
-    return Findings(contender.name, contender.network, Path(contender.weights).name, zoo.sha256_of(contender.weights),
-                    pictures.describe(), tuple(scores), counter.report(), watch.layers(), tuple(examples))
+    file = contender.weight_file()
+    return Findings(contender.name, contender.network, file.name, zoo.sha256_of(file), pictures.describe(),
+                    tuple(scores), counter.report(), watch.layers(), tuple(examples))
 
 
 def _centre(pixels: np.ndarray) -> np.ndarray:

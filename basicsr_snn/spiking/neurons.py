@@ -149,6 +149,11 @@ def count_limit(layer: nn.Module) -> int:
     return getattr(layer, 'D', 1)
 
 
+def count_in_digits(layer: nn.Module) -> int:
+    """Largest count that the steps of a phase-coded layer tell together; 0 where all steps are worth the same."""
+    return layer.highest if isinstance(layer, PhaseIF) else 0
+
+
 def is_neuron(layer: nn.Module) -> bool:
     """Whether a module is a neuron layer of :data:`NEURONS` (``relu`` and ``linear`` included)."""
     return isinstance(layer, SignedILIF | WHOLE_SEQUENCE | neuron.BaseNode | FLOAT_LAYERS)
