@@ -76,6 +76,16 @@ def test_result_is_that_of_the_network(tmp_path):
     np.testing.assert_allclose(read(tmp_path / 'out' / 'a.png').astype(int), expected, atol=1)  # a half may tip
 
 
+def test_grey_noise_of_another_level_than_was_trained_for_is_removed(tmp_path, capsys):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(96, 96))
+    gains = {}
+    for arguments in ((), ('--sigma', 25)):  # told rightly, and told the level of the training
+        assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--noise', 60, '--gt', *arguments) == 0
+        noisy, restored = re.search(r'a\.png\D+([\d.]+)\D+([\d.]+)', capsys.readouterr().out).groups()
+        gains[arguments] = float(restored) - float(noisy)
+    assert gains[()] > gains[('--sigma', 25)] + 5
+
+
 @pytest.mark.parametrize(('level', 'colour'), [(None, 'colorblind'), (15, 'color15'), (30, 'colorblind')])
 def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level, colour):
     stored = save(tmp_path / 'in' / 'colour.png', smooth_picture(13, 10, 3))
@@ -83,10 +93,13 @@ def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level
     assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *(() if level is None else ('--sigma', level))) == 0
     said = capsys.readouterr().err
     assert f'colour pictures are restored by spikerir_small_{colour}\n' in said
-    assert 'grey pictures are restored by spikerir_small_gray25\n' in said
+    at = '' if level is None else f', at {25 / level:.2g} times the contrast, as it was trained for 25'
+    assert f'grey pictures are restored by spikerir_small_gray25{at}\n' in said
     expected = as_stored(load(f'spikerir_small_{colour}')(as_batch(stored)), np.uint8)
     np.testing.assert_allclose(read(tmp_path / 'out' / 'colour.png').astype(int), expected, atol=1)
-    restored = load('spikerir_small_gray25')(torch.from_numpy(grey.astype(np.float32) / 255)[None, None])
+    factor = 1 if level is None else 25 / level
+    given = torch.from_numpy(grey.astype(np.float32) / 255)[None, None]
+    restored = (load('spikerir_small_gray25')((given - 0.5) * factor + 0.5) - 0.5) / factor + 0.5
     np.testing.assert_allclose(read(tmp_path / 'out' / 'grey.png').astype(int),
                                restored[0, 0].mul(255).round().clamp(0, 255), atol=1)
 

@@ -5,7 +5,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +53,9 @@ def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', type=Path, metavar='W',
                         help='with -opt: weight file (default: path: pretrain_network_g of the option file)')
     parser.add_argument('--sigma', type=_noise_level, metavar='S',
-                        help='noise level: takes the student trained for it, else the blind one; with -n or -opt it is '
-                             'told to a network that takes one (default: that of --noise)')
+                        help='noise level: takes the student trained for it, else the blind one, for grey pictures the '
+                             'grey one; with -n or -opt it is told to a network that takes one (default: that of '
+                             '--noise)')
 
 
 def _pixels(text: str) -> int:
@@ -225,11 +226,14 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]
     if args.opt or args.name or args.weights:
         named = _denoiser(args)
         return lambda channels: ('', named)
-    loaded = cache(lambda name: _ready(args, zoo.load(name)))
+    level = args.noise if args.sigma is None else args.sigma
 
+    @cache
     def choose(channels: int) -> tuple[str, Denoiser]:
-        name = zoo.default_name(channels, args.noise if args.sigma is None else args.sigma)
-        return name, loaded(name)
+        row = zoo.row(zoo.default_name(channels, level))
+        contrast = row.contrast_for(level)
+        told = '' if contrast == 1 else f', at {contrast:.2g} times the contrast, as it was trained for {row.noise}'
+        return row.name + told, replace(_ready(args, zoo.load(row.name)), contrast=contrast)
 
     return choose
 

@@ -60,6 +60,12 @@ class Row:
         return FOLDER / self.file
 
 
+    def contrast_for(self, sigma: float | None) -> float:
+        """Factor on the contrast of pictures with noise ``sigma`` that gives them the one level the network was trained
+        for; 1 for a network of many levels, or where the level is not known."""
+        return 1.0 if sigma is None or isinstance(self.noise, list) else self.noise / max(sigma, 1.0)
+
+
 @cache
 def rows() -> tuple[Row, ...]:
     """All shipped networks, students first, each group by name."""
