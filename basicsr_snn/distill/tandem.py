@@ -46,7 +46,8 @@ class Tandem:
 
     def apply(self, net: nn.Module, iteration: int) -> int:
         """Let the layers spike that do so at ``iteration``; returns how many."""
-        self.layers = self.layers or _in_order_of_execution(net)
+        if self.layers is None:
+            self.layers = _in_order_of_execution(net)
         spiking = len(self.layers) * min(iteration // self.every, self.groups) // self.groups
         for place, path in enumerate(self.layers):
             layer = net.get_submodule(path)
