@@ -24,8 +24,8 @@ class TrainingLog:
 
     Attributes:
         hours: From begin to end of each of its runs, together.
-        paces: (step, seconds a step of the steps before it), validations left out, for each line of the log.
-        curve: (step, validation PSNR in dB), by step; of a step validated twice the later.
+        paces: (step, seconds a step of the steps before it) for each line of the log since which nothing was validated.
+        curve: (step, validation PSNR in dB), by step, that of the line before; of a step validated twice the later.
     """
 
     hours: float
@@ -63,8 +63,9 @@ def read_training_log(folder: Path) -> TrainingLog:
                     before, step = step, int(found[1].replace(',', ''))
                     if told:
                         paces.append((step, (stamps[-1] - told).total_seconds() / (step - before)))
-                if found or stamp[2].startswith(VALIDATED):
                     told = stamps[-1]
+                elif stamp[2].startswith(VALIDATED):
+                    told = None
             elif found := PSNR.search(line):
                 curve[step] = float(found[1])
         seconds += (stamps[-1] - stamps[0]).total_seconds() if stamps else 0.0

@@ -68,7 +68,8 @@ def options_of(method: str, seed: int, steps: int, weight: float | None = None) 
             term['weight'] = weight
         if 'output' in distill:
             distill['output']['loss_weight'] = weight
-    options['val']['val_freq'] = max(300, steps // VALIDATIONS)
+    told = options['logger']['print_freq']  # by whose lines a validation's step is known
+    options['val']['val_freq'] = max(300, steps // VALIDATIONS // told * told)
     options['logger'].update(use_tb_logger=False, save_checkpoint_freq=500)
     return options
 
