@@ -49,7 +49,7 @@ def table(rows: Rows) -> str:
         gains = [float(row['val_psnr']) - float(other['val_psnr']) for row in mine for other in control
                  if other['seed'] == row['seed']]
         slower = f'{_mean(mine, "seconds") / _mean(control, "seconds"):.2f}' if control else '-'
-        reached = ', '.join(row['steps_to_control'] or 'never' for row in mine)
+        reached = ', '.join(row['steps_to_control'] or 'never' for row in mine) if method in METHODS else '-'
         lines.append([method, str(len(mine)), f'{_mean(mine, "val_psnr"):.3f}',
                       f'{statistics.fmean(gains):+.3f}' if gains else '-', f'{max(val) - min(val):.3f}',
                       f'{_mean(mine, "cbsd68_psnr"):.3f}', f'{_mean(mine, "acs_per_px"):,.0f}',
