@@ -157,6 +157,7 @@ def test_forced_lists_run_no_code():
 
 
 OPTIONS = """
+model_type: SRModel
 name: tiny
 num_gpu: 0
 datasets: {train: {name: t}}
