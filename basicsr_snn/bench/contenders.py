@@ -184,9 +184,14 @@ def contender_of_options(file: str | Path) -> NetworkContender:
     check_options(options)
     if not isinstance(options.get('network_g'), Mapping):
         raise UserError(f'{file} has no network_g block; write for example network_g: {{type: SpikerIR, size: small}}.')
+    return contender_of(str(options.get('name') or Path(file).stem), options)
+
+
+def contender_of(name: str, options: Mapping[str, Any]) -> NetworkContender:
+    """The ``network_g`` of options with the weights that their ``path`` block names."""
     paths = options.get('path') or {}
     weights = paths.get('pretrain_network_g')
-    return NetworkContender(str(options.get('name') or Path(file).stem), options['network_g'],
+    return NetworkContender(name, options['network_g'],
                             Path(weights).expanduser() if weights else None, paths.get('param_key_g', 'params'),
                             paths.get('strict_load_g', True))
 

@@ -45,9 +45,9 @@ class RowCache:
         return replace(row, name=contender.name)
 
     def keep(self, contender: Contender, row: Row) -> None:
-        """Write a row down, but that of a failure."""
-        file = None if row.error else self._file(contender)
-        if file is not None:
+        """Write a row down."""
+        file = self._file(contender)
+        if file is not None and not row.error:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(asdict(row)), encoding='utf-8')
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,14 +93,20 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 def _make_folders(args: argparse.Namespace) -> None:
     """Before the work, which may take hours, not after it."""
-    for file in (args.md, args.csv, args.json, args.plot):
-        try:
-            if file is not None and file.is_dir():
+    for file in filter(None, (args.md, args.csv, args.json, args.plot)):
+        with _writing(file):
+            if file.is_dir():
                 raise IsADirectoryError(f'{file} is a folder')
-            if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f'{file} cannot be written ({error}); give the path of a file.') from error
+            file.parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Say which file it was that could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f'{file} cannot be written ({error}); give the path of a file.') from error
 
 
 def _contenders(args: argparse.Namespace) -> list[Contender]:
@@ -137,13 +144,9 @@ def _rows(contenders: list[Contender], pictures: EvaluationSet, cache: RowCache,
         task = bar.add_task('bench', total=len(contenders) * len(pictures))
         for done, contender in enumerate(contenders):
             bar.update(task, description=contender.name, completed=done * len(pictures))
-            rows.append(_row(contender, pictures, cache, lambda: bar.advance(task)))
+            rows.append(_row(contender, pictures, cache, console, lambda: bar.advance(task)))
             if rows[-1].error:
                 _say(console, f'{contender.name} failed: {rows[-1].error}')
-            try:
-                cache.keep(contender, rows[-1])
-            except OSError as error:
-                _say(console, f'the row of {contender.name} is not kept for later runs ({error})')
         bar.update(task, completed=len(contenders) * len(pictures))
     return rows
 
@@ -152,17 +155,22 @@ def _say(console: Console, sentence: str) -> None:
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def _row(contender: Contender, pictures: EvaluationSet, cache: RowCache, on_picture: Callable[[], None]) -> Row:
+def _row(contender: Contender, pictures: EvaluationSet, cache: RowCache, console: Console,
+         on_picture: Callable[[], None]) -> Row:
     from basicsr_snn.bench.measuring import measure
     from basicsr_snn.bench.row import Row
 
     try:
-        row = cache.find(contender)
-        if row is None:
-            row = measure(contender, pictures, on_picture)
+        kept = cache.find(contender)
+        row = kept or measure(contender, pictures, on_picture)
     except Exception as error:  # one network must not cost the others; it is a row with its reason, and sets the status
         reason = ' '.join(str(error).split()) or type(error).__name__
         return Row(contender.name, contender.arch, error=reason)
+    if kept is None:
+        try:
+            cache.keep(contender, row)
+        except OSError as error:
+            _say(console, f'the row of {contender.name} is not kept for later runs ({error})')
     return row
 
 
@@ -171,11 +179,10 @@ def _write(args: argparse.Namespace, rows: list[Row], pictures: EvaluationSet) -
 
     for file, text in ((args.md, tables.markdown), (args.csv, tables.csv_text), (args.json, tables.json_text)):
         if file is not None:
-            try:
+            with _writing(file):
                 file.write_text(text(rows, pictures.describe()), encoding='utf-8')
-            except OSError as error:
-                raise UserError(f'{file} cannot be written ({error}); give the path of a file.') from error
     if args.plot is not None:
         from basicsr_snn.bench.plotting import draw
 
-        draw(rows, pictures.describe(), args.plot)
+        with _writing(args.plot):
+            draw(rows, pictures.describe(), args.plot)

@@ -5,7 +5,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -233,7 +233,7 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]
         row = zoo.row(zoo.default_name(channels, level))
         contrast = row.contrast_for(level)
         told = '' if contrast == 1 else f', at {contrast:.2g} times the contrast, as it was trained for {row.noise}'
-        return row.name + told, replace(_ready(args, zoo.load(row.name)), contrast=contrast)
+        return row.name + told, _ready(args, zoo.load(row.name), contrast)
 
     return choose
 
@@ -253,7 +253,7 @@ def _denoiser(args: argparse.Namespace) -> Denoiser:
     return _ready(args, net)
 
 
-def _ready(args: argparse.Namespace, net: nn.Module) -> Denoiser:
+def _ready(args: argparse.Namespace, net: nn.Module, contrast: float = 1.0) -> Denoiser:
     """A network on the GPU where there is one, told the noise level where it takes one."""
     import torch
 
@@ -262,7 +262,7 @@ def _ready(args: argparse.Namespace, net: nn.Module) -> Denoiser:
 
     net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
-    return Denoiser(net, channels_of(net), args.tile, args.tile_pad, sigma)
+    return Denoiser(net, channels_of(net), args.tile, args.tile_pad, sigma, contrast)
 
 
 def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
@@ -270,7 +270,7 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     from basicsr.utils.options import ordered_yaml
 
     from basicsr_snn import zoo
-    from basicsr_snn.bench.contenders import NetworkContender
+    from basicsr_snn.bench.contenders import contender_of
     from basicsr_snn.weights import load_weights
 
     try:
@@ -280,16 +280,14 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     if not isinstance(options, dict) or not isinstance(options.get('network_g'), dict):
         raise UserError(f'{option_file} has no network_g block; write for example network_g: {{type: SpikerIR, size: '
                         'small}.')
-    network, paths = options['network_g'], options.get('path') or {}
-    if weights is None and paths.get('pretrain_network_g'):
-        return NetworkContender(option_file, network, Path(paths['pretrain_network_g']).expanduser(),
-                                paths.get('param_key_g', 'params'), paths.get('strict_load_g', True)).loaded()
-    if weights is None and not zoo.weights_in(network):
-        raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
-    net = zoo.build(network)
     if weights is not None:
+        net = zoo.build(options['network_g'])
         load_weights(net, weights)
-    return net
+        return net
+    contender = contender_of(option_file, options)
+    if not contender.trained:
+        raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
+    return contender.loaded()
 
 
 def _score_table(scores: list[tuple[str, Score]]) -> Table:

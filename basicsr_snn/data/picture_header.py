@@ -24,14 +24,26 @@ class PictureHeader:
         grey: Whether it is stored without colour.
         transparent: Whether some of it may be transparent, by an alpha channel or a transparent colour.
         orientation: EXIF's number of the turn that is still to be made, 1: none.
-        profile: Name of its colour profile; None: none, or sRGB.
+        icc_profile: Its colour profile, or None.
     """
 
     pages: int = 1
     grey: bool = False
     transparent: bool = False
     orientation: int = 1
-    profile: str | None = None
+    icc_profile: bytes | None = None
+
+    @property
+    def profile(self) -> str | None:
+        """Name of the colour profile; None: none, or sRGB."""
+        if not self.icc_profile:
+            return None
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(self.icc_profile))
+            name = ImageCms.getProfileDescription(profile).strip()
+        except (ImageCms.PyCMSError, OSError):
+            return 'unknown'
+        return None if 'srgb' in name.lower() else name or 'unnamed'
 
 
 def read_header(content: bytes) -> PictureHeader:
@@ -44,19 +56,9 @@ def read_header(content: bytes) -> PictureHeader:
                 grey=image.mode in ('1', 'L', 'LA') or image.mode.startswith('I'),
                 transparent=image.mode in ('LA', 'PA', 'RGBA') or 'transparency' in image.info,
                 orientation=image.getexif().get(ORIENTATION, 1) if ignored else 1,
-                profile=_profile_name(image.info.get('icc_profile')))
+                icc_profile=image.info.get('icc_profile'))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return PictureHeader()
-
-
-def _profile_name(profile: bytes | None) -> str | None:
-    if not profile:
-        return None
-    try:
-        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip()
-    except (ImageCms.PyCMSError, OSError):
-        return 'unknown'
-    return None if 'srgb' in name.lower() else name or 'unnamed'
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from basicsr_snn.data.picture_header import read_header, turned
+from basicsr_snn.data.picture_header import PictureHeader, read_header, turned
 from basicsr_snn.errors import UserError
 
 LOSSLESS_WEBP = 101  # OpenCV's convention: any quality above 100
@@ -76,8 +76,9 @@ def read_picture(path: str | Path) -> Picture:
     """
     path = Path(path)
     content = read_bytes(path)
-    stored, alpha = decode(content, path)
-    return Picture(stored, alpha, path, read_header(content).profile)
+    header = read_header(content)
+    stored, alpha = decode(content, path, header)
+    return Picture(stored, alpha, path, header.profile)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -88,7 +89,8 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f'{path} cannot be read ({error.strerror}): check the path and its permissions.') from error
 
 
-def decode(content: bytes, name: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
+def decode(content: bytes, name: str | Path,
+           header: PictureHeader | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode the content of a picture file, without any change of its values.
 
     A picture that says which way up it is (EXIF) is turned, as every viewer does.
@@ -96,6 +98,7 @@ def decode(content: bytes, name: str | Path) -> tuple[np.ndarray, np.ndarray | N
     Args:
         content: the file's bytes.
         name: what an error message calls the picture.
+        header: that of the content, where the caller has read it.
 
     Returns:
         (H, W, C) uint8 or uint16, C is 1 (grey) or 3 (RGB), and alpha, (H, W) of the same dtype, or None.
@@ -104,7 +107,7 @@ def decode(content: bytes, name: str | Path) -> tuple[np.ndarray, np.ndarray | N
         UserError: no picture that OpenCV reads, neither 8 nor 16 bits a channel, several pictures, or transparency that
             OpenCV would lose.
     """
-    header = read_header(content)
+    header = header or read_header(content)
     if header.pages > 1:
         raise UserError(f'{name} holds {header.pages} pictures, of which only the first would be read: save each as a '
                         'file of its own.')

@@ -12,13 +12,10 @@ from torch import Tensor, nn
 from basicsr_snn.distill.adapters import Adapters
 from basicsr_snn.distill.hints import build_hint
 from basicsr_snn.distill.schedules import build_schedule
-from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, format_shape, shape_of_hint
+from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, format_shape, probe_picture, shape_of_hint
 from basicsr_snn.distill.teachers import build_teachers, replaced_feature, taught
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import restore
-
-PROBE_SIZE = 32
-"""Side in pixels of the picture on which feature shapes are found."""
 
 
 class Distillation:
@@ -48,7 +45,7 @@ class Distillation:
             raise UserError(f'Hints and tails need names of their own, but distill: has {", ".join(names)}.')
         self.schedule = build_schedule(options.get('schedule'))
         self.pairings: list[str] = []
-        self.adapters = self._build_adapters(student, torch.zeros(1, in_ch, PROBE_SIZE, PROBE_SIZE, device=device))
+        self.adapters = self._build_adapters(student, probe_picture(in_ch, device))
         self.adapters.to(device)
         for line in self.describe():
             get_root_logger().info(f'Distillation: {line}.')

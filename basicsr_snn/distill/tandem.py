@@ -4,17 +4,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
-from basicsr_snn.distill.taps import feature_shapes
+from basicsr_snn.distill.taps import feature_shapes, probe_picture
 from basicsr_snn.errors import UserError
 from basicsr_snn.restoring import channels_of
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import is_spiking
-
-PROBE_SIZE = 32
-"""Side in pixels of the picture on which the order of the layers is found."""
 
 
 class Tandem:
@@ -56,8 +52,7 @@ class Tandem:
 
 
 def _in_order_of_execution(net: nn.Module) -> list[str]:
-    device = next(net.parameters()).device
-    ran = feature_shapes(net, torch.zeros(1, channels_of(net), PROBE_SIZE, PROBE_SIZE, device=device))
+    ran = feature_shapes(net, probe_picture(channels_of(net), next(net.parameters()).device))
     modules = dict(net.named_modules())
     return [path for path in ran if isinstance(modules[path], SpikingConv) and is_spiking(modules[path].neuron)]
 

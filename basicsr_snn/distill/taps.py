@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError, near_matches
 
+PROBE_SIZE = 32
+
 
 class _AllTapped(Exception):  # noqa: N818 - no error: it ends a forward that has nothing more to tell
     """Raised inside a forward once every tapped module has run."""
@@ -66,6 +68,11 @@ def find_module(net: nn.Module, path: str) -> nn.Module:
     callable_paths = [p for p, m in modules.items() if p and not isinstance(m, nn.ModuleList | nn.ModuleDict)]
     raise UserError(f'Hint path "{path}" {reason} in {type(net).__name__}; nearest paths: '
                     f'{", ".join(near_matches(path, callable_paths, 5))}.')
+
+
+def probe_picture(channels: int, device: torch.device) -> Tensor:
+    """A black picture for :func:`feature_shapes`, (1, channels, 32, 32)."""
+    return torch.zeros(1, channels, PROBE_SIZE, PROBE_SIZE, device=device)
 
 
 @torch.no_grad()

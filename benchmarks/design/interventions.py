@@ -9,7 +9,6 @@ from torch import nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.spiking import signed_ilif
-from basicsr_snn.spiking.blocks import SpikingBlock
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 
 
@@ -22,7 +21,6 @@ def scale_branches(net: SpikerIR, factor: float) -> None:
     """Multiply the initial weights of the last convolution of every residual branch."""
     for level in _levels(net):
         for block in level:
-            assert isinstance(block, SpikingBlock)
             block.body[-1].conv.weight.mul_(factor)
 
 

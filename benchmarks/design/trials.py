@@ -147,7 +147,7 @@ class Trial:
         recipe = self.recipe
         noisy, clean = self.pictures.batch(self.seed, self.step, recipe['batch'], recipe['patch'])
         start = time.process_time()
-        self.follow_counts()
+        self.follow_counts(self.step)
         for group in self.optimizer.param_groups:
             group['lr'] = self.learning_rate() * group['factor']
         loss = LOSSES[recipe['loss']](self.net(noisy) - clean)
@@ -161,9 +161,9 @@ class Trial:
             self.follow(min(recipe['ema'], (1 + self.step) / (10 + self.step)))
         self.seconds += time.process_time() - start
 
-    def follow_counts(self) -> None:
+    def follow_counts(self, step: int) -> None:
         if self.recipe['counts']:
-            set_counts(self.net, counts_at(self.step, self.recipe['counts']))
+            set_counts(self.net, counts_at(step, self.recipe['counts']))
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:
@@ -195,8 +195,7 @@ class Trial:
                 'step': self.step, 'seconds': self.seconds, 'scores': self.scores}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.step = max(0, state['step'] - 1)
-        self.follow_counts()  # before the thresholds that belong to them
+        self.follow_counts(max(0, state['step'] - 1))  # before the thresholds that belong to them
         for part in ('net', 'mean', 'optimizer'):
             getattr(self, part).load_state_dict(state[part])
         self.step, self.seconds, self.scores = state['step'], state['seconds'], state['scores']

@@ -156,16 +156,16 @@ def main() -> None:
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1])
     parser.add_argument('--short', action='store_const', dest='steps', const=SHORT_STEPS, default=STEPS,
                         help=f'--steps {SHORT_STEPS}')
-    parser.add_argument('--steps', type=int, help='length of the runs, of 8 crops a step, or of '
-                        f'{SHORT_BATCH} below {STEPS} steps; a longer control stands for equal time; default: {STEPS}')
+    parser.add_argument('--steps', type=int, default=STEPS,
+                        help=f'length of the runs, of 8 crops a step, or of {SHORT_BATCH} below {STEPS} steps; a '
+                             'longer control stands for equal time (default: %(default)s)')
     args = parser.parse_args()
-    steps = args.steps
     done = {(row['method'], row['seed'], row['steps']) for row in read(HERE / 'results.csv')}
     for seed in args.seeds:
         for method in args.methods:
-            if (method, str(seed), str(steps)) not in done:
-                print(f'{method}, seed {seed}, {steps} steps', flush=True)
-                record(method, seed, steps, train(method, seed, steps))
+            if (method, str(seed), str(args.steps)) not in done:
+                print(f'{method}, seed {seed}, {args.steps} steps', flush=True)
+                record(method, seed, args.steps, train(method, seed, args.steps))
     write(HERE / 'results.csv', COLUMNS, with_speed(read(HERE / 'results.csv')))
 
 

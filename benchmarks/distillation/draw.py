@@ -1,6 +1,7 @@
 """Table and plots of the comparison, from ``results.csv`` and ``curves.csv``: ``benchmarks/distillation/draw.py``."""
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +23,9 @@ def lengths(rows: Rows) -> list[int]:
 
 def compared_at(steps: int, rows: Rows) -> Rows:
     """Rows of one length, and those of controls that trained for longer, named by their length."""
-    below = {int(row['steps']): max((length for length in lengths(rows) if length <= int(row['steps'])), default=0)
-             for row in rows}
+    longer = min((length for length in lengths(rows) if length > steps), default=math.inf)
     return [row if int(row['steps']) == steps else {**row, 'method': f'control, {int(row["steps"]):,} steps'}
-            for row in rows if below[int(row['steps'])] == steps]
+            for row in rows if steps <= int(row['steps']) < longer]
 
 
 def names(rows: Rows) -> list[str]:
