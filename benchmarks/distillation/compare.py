@@ -32,7 +32,8 @@ from basicsr_snn.options import read_options
 HERE = Path(__file__).parent
 OPTIONS, CBSD68 = Path('options/train/distillation'), Path('datasets/CBSD68')
 METHODS = ('control', 'hkd', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn', 'hybrid', 'tna', 'ternary',
-           'tna_ternary', 'rate', 'tandem', 'decoupled', 'dsr', 'several', 'pair', 'early')
+           'tna_ternary', 'rate', 'tandem', 'decoupled', 'dsr', 'several', 'pair', 'early', 'dncnn_response',
+           'twin_response', 'twin_hints')
 COLUMNS = ('method', 'seed', 'steps', 'seconds', 'val_psnr', 'cbsd68_psnr', 'acs_per_px', 'steps_to_control')
 CURVE_COLUMNS = ('method', 'seed', 'steps', 'step', 'seconds', 'val_psnr')
 STEPS, SHORT_STEPS, VALIDATIONS = 10_000, 3_000, 10
