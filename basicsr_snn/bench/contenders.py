@@ -182,13 +182,13 @@ def contender_of_options(file: str | Path) -> NetworkContender:
     """
     options = read_options(file)
     check_options(options)
-    if not isinstance(options.get('network_g'), Mapping):
+    return contender_of(file, options, str(options.get('name') or Path(file).stem))
+
+
+def contender_of(file: str | Path, options: Any, name: str) -> NetworkContender:
+    """The ``network_g`` of a file's options with the weights that their ``path`` block names."""
+    if not isinstance(options, Mapping) or not isinstance(options.get('network_g'), Mapping):
         raise UserError(f'{file} has no network_g block; write for example network_g: {{type: SpikerIR, size: small}}.')
-    return contender_of(str(options.get('name') or Path(file).stem), options)
-
-
-def contender_of(name: str, options: Mapping[str, Any]) -> NetworkContender:
-    """The ``network_g`` of options with the weights that their ``path`` block names."""
     paths = options.get('path') or {}
     weights = paths.get('pretrain_network_g')
     return NetworkContender(name, options['network_g'],

@@ -277,14 +277,11 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
         options = yaml.load(Path(option_file).read_text(encoding='utf-8'), Loader=ordered_yaml()[0])
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f'{option_file} is no valid YAML ({error}); correct that line.') from error
-    if not isinstance(options, dict) or not isinstance(options.get('network_g'), dict):
-        raise UserError(f'{option_file} has no network_g block; write for example network_g: {{type: SpikerIR, size: '
-                        'small}.')
+    contender = contender_of(option_file, options, option_file)
     if weights is not None:
-        net = zoo.build(options['network_g'])
+        net = zoo.build(contender.network)
         load_weights(net, weights)
         return net
-    contender = contender_of(option_file, options)
     if not contender.trained:
         raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
     return contender.loaded()
