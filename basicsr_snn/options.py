@@ -271,8 +271,8 @@ def _check_optimizer(check: OptionCheck, options: Any, where: str) -> None:
 def _check_periods(check: OptionCheck, train: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
     periods, total = scheduler.get('periods'), train.get('total_iter')
     if isinstance(periods, list) and isinstance(total, int | float) and sum(periods) < total:
-        check.mistakes.append(f'train: scheduler: periods {periods} end before total_iter {total:g}, where BasicSR '
-                              f'fails; write periods: [{total:g}].')
+        check.mistakes.append(f'train: scheduler: periods {periods} end before total_iter {total}, where BasicSR '
+                              f'fails; write periods: [{total}].')
 
 
 def _check_distillation(check: OptionCheck, distill: Any) -> None:
