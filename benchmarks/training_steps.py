@@ -16,14 +16,15 @@ OPTIONS = Path('options/train/SpikerIR')
 BATCH = (8, 3, 64, 64)
 
 
-def trained_model(options: dict[str, Any], **neuron: Any) -> SNNModel:
+def trained_model(options: dict[str, Any], batch: tuple[int, ...] = BATCH, num_gpu: int = 0,
+                  **neuron: Any) -> SNNModel:
     """The model of an option file, ``neuron`` merged into that of its network, fed with one random batch."""
     options = copy.deepcopy(options)
     options['network_g']['neuron'] = {**options['network_g'].get('neuron', {}), **neuron}
     torch.manual_seed(0)
-    model = build_model({**options, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1, 'num_gpu': 0})
-    clean = torch.rand(BATCH)
-    model.feed_data({'gt': clean, 'lq': clean + 0.1 * torch.randn(BATCH), 'sigma': torch.full(BATCH[:1], 25.0)})
+    model = build_model({**options, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1, 'num_gpu': num_gpu})
+    clean = torch.rand(batch)
+    model.feed_data({'gt': clean, 'lq': clean + 0.1 * torch.randn(batch), 'sigma': torch.full(batch[:1], 25.0)})
     return model
 
 
