@@ -14,6 +14,7 @@ import pytest
 import torch
 from interventions import counts_at, scale_branches, set_counts, share_blocks
 from scores import Score
+from side_by_side import PROBE_STEPS, probe_of, seconds_a_step, steps_in, with_length
 from twin_start import fit_thresholds
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
@@ -225,3 +226,20 @@ def test_interventions_change_what_they_say_and_nothing_else():
     share_blocks(net)
     assert sum(p.numel() for p in net.middle.parameters()) == sum(p.numel() for p in plain.middle[0].parameters())
     assert [counts_at(step, {0: 32, 300: 16, 600: 8}) for step in (0, 299, 300, 999)] == [32, 32, 16, 8]
+
+
+def test_trainings_side_by_side_are_as_long_as_their_paces_allow():
+    assert seconds_a_step(TrainingLog(0, [(20, 9.0), (40, 0.03), (60, 0.02), (80, 0.04)], [])) == pytest.approx(0.03)
+    assert steps_in(400, 0.03) == 12_600
+    assert steps_in(-5, 0.03) == 100
+
+
+def test_a_probe_changes_neither_the_options_nor_what_is_trained():
+    options = {'name': 'x', 'train': {'total_iter': 7, 'scheduler': {'periods': [7]}, 'lr': 1}, 'val': {'val_freq': 3},
+               'logger': {'print_freq': 100, 'save_checkpoint_freq': 3}}
+    fitted = with_length(options, 800)
+    assert fitted['train'] == {'total_iter': 800, 'scheduler': {'periods': [800]}, 'lr': 1}
+    assert (fitted['val']['val_freq'], fitted['logger']['save_checkpoint_freq']) == (400, 100)
+    assert probe_of(options)['train']['total_iter'] == PROBE_STEPS
+    assert probe_of(options)['name'] != options['name'] == 'x'
+    assert options['train']['total_iter'] == 7
