@@ -26,12 +26,14 @@ CURVES = Path(__file__).parent / 'curves.csv'
 LICENCE = 'Apache-2.0; trained on BSD432, pictures released for non-commercial research and education'
 
 
-def write_curve(name: str, curve: list[tuple[int, float]]) -> None:
+def write_curve(name: str, curve: list[tuple[int, float]], goes_on: bool) -> None:
+    """Write the curve of a network in place of the one before, or behind it, steps counted from there on."""
     rows = []
     if CURVES.exists():
         with CURVES.open(newline='') as file:
-            rows = [row for row in csv.reader(file) if row[0] not in ('name', name)]
-    rows += [[name, str(step), f'{psnr:.4f}'] for step, psnr in curve]
+            rows = [row for row in csv.reader(file) if row[0] != 'name' and (goes_on or row[0] != name)]
+    before = max((int(row[1]) for row in rows if row[0] == name), default=0)
+    rows += [[name, str(before + step), f'{psnr:.4f}'] for step, psnr in curve]
     with CURVES.open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(['name', 'step', 'val_psnr'])
@@ -56,6 +58,8 @@ def main() -> None:
     parser.add_argument('--task', required=True)
     parser.add_argument('--experiments', type=Path, default=Path('experiments'))
     parser.add_argument('--entry', default='params_ema', help='of the weight file (default: %(default)s)')
+    parser.add_argument('--goes-on', action='store_true', help='a training that starts from what ships under this name')
+    parser.add_argument('--hardware', default='one shared CPU core', help='for the model card (default: %(default)s)')
     parser.add_argument('--notes', default='')
     args = parser.parse_args()
     options = read_options(args.opt)
@@ -65,7 +69,7 @@ def main() -> None:
     built = zoo.build(network)
     torch.save(packed_state(weights, built), zoo.FOLDER / f'{args.name}.pth')
     log = read_training_log(folder)
-    write_curve(args.name, log.curve)
+    write_curve(args.name, log.curve, args.goes_on)
     train = options['datasets']['train']
     spiking = any(map(is_spiking, built.modules()))
     start = (options.get('path') or {}).get('pretrain_network_g')
@@ -79,7 +83,7 @@ def main() -> None:
         'training': {
             'options': str(args.opt), 'data': f'{train["dataroot_gt"]}[{train["subset"][0]}:{train["subset"][1]}]',
             'steps': log.curve[-1][0], 'batch': f'{train["batch_size_per_gpu"]}x{train["gt_size"]}x{train["gt_size"]}',
-            'seed': options['manual_seed'], 'hours': round(log.hours, 2), 'hardware': 'one shared CPU core',
+            'seed': options['manual_seed'], 'hours': round(log.hours, 2), 'hardware': args.hardware,
             'entry': args.entry, 'val_psnr': round(log.curve[-1][1], 3),
             'starts_from': start},
         'notes': args.notes,
