@@ -59,8 +59,9 @@ python benchmarks/results/ship.py -opt $L --name spikerir_small_color25 --task "
 
 and so on, each with the option file of its row. All are trained on crops of BSD432[0:400] with fresh noise and
 validated on BSD432[400:432]. The photographs of BSDS500 are released for non-commercial research and education; whether
-that binds weights is not settled, so ask a lawyer before you sell. `hours` are wall-clock, on
-one core of a shared 2-core machine or beside four other trainings on one NVIDIA H200.
+that binds weights is not settled, so ask a lawyer before you sell. `hours` are wall-clock, on one core of a shared
+2-core machine or beside four other trainings on one NVIDIA H200. Trainings before the `long_*.yml` and
+those of `binary` and `ternary` started from the students that shipped up to commit 9311583.
 """
 
 
