@@ -15,7 +15,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,34 +79,43 @@ def steps_in(seconds: float, pace: float) -> int:
     return max(100, int(SHARE * seconds / pace) // 100 * 100)
 
 
-def end(process: subprocess.Popen) -> None:
-    process.kill()
-    process.wait()
+@contextmanager
+def running(trainings: list[dict[str, Any]]) -> Iterator[Callable[[], bool]]:
+    """Context in which all of them run: a call tells, a second later, whether any still does; all end with it.
 
+    A training that ended in an error ends the script, with the last lines that it wrote.
+    """
+    processes = [launch(options) for options in trainings]
 
-def failed(options: Mapping[str, Any], process: subprocess.Popen) -> None:
-    """Stop with the last lines of a training that ended in an error."""
-    if process.poll():
-        lines = (EXPERIMENTS / f'{options["name"]}.out').read_text(encoding='utf-8').splitlines()
-        sys.exit('\n'.join([f'{options["name"]} ended with exit code {process.returncode}:', *lines[-10:]]))
+    def still() -> bool:
+        time.sleep(1)
+        for options, process in zip(trainings, processes, strict=True):
+            if process.poll():
+                lines = (EXPERIMENTS / f'{options["name"]}.out').read_text(encoding='utf-8').splitlines()
+                sys.exit('\n'.join([f'{options["name"]} ended with exit code {process.returncode}:', *lines[-10:]]))
+        return any(process.poll() is None for process in processes)
+
+    try:
+        yield still
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def measured_paces(trainings: list[dict[str, Any]], seconds: float) -> list[float]:
     """Seconds a step of each training beside the others, from a probe of all that is thrown away."""
     probes = [probe_of(options) for options in trainings]
-    processes = [launch(options) for options in probes]
     try:
-        all_run = None
-        while all_run is None or time.monotonic() < all_run + seconds:
-            time.sleep(1)
-            for options, process in zip(probes, processes, strict=True):
-                failed(options, process)
-            if all_run is None and all(len(log_of(options).paces) > 0 for options in probes):
-                all_run = time.monotonic()
+        with running(probes) as still:
+            while still() and not all(log_of(options).paces for options in probes):
+                pass
+            all_run = time.monotonic()
+            while still() and time.monotonic() < all_run + seconds:
+                pass
         return [seconds_a_step(log_of(options)) for options in probes]
     finally:
-        for options, process in zip(probes, processes, strict=True):
-            end(process)
+        for options in probes:
             shutil.rmtree(EXPERIMENTS / options['name'], ignore_errors=True)
             for suffix in ('yml', 'out'):
                 (EXPERIMENTS / f'{options["name"]}.{suffix}').unlink(missing_ok=True)
@@ -113,20 +123,13 @@ def measured_paces(trainings: list[dict[str, Any]], seconds: float) -> list[floa
 
 def train_all(trainings: list[dict[str, Any]], console: Console) -> None:
     """Train all at once to their ends; tells every minute how far they are."""
-    processes = [launch(options) for options in trainings]
-    try:
-        told = time.monotonic()
-        while any(process.poll() is None for process in processes):
-            time.sleep(1)
-            for options, process in zip(trainings, processes, strict=True):
-                failed(options, process)
+    told = time.monotonic()
+    with running(trainings) as still:
+        while still():
             if time.monotonic() - told > 60:
                 told = time.monotonic()
                 console.print(', '.join(f'{options["name"]} {(log_of(options).paces or [(0, 0)])[-1][0]:,}'
                                         for options in trainings))
-    finally:
-        for process in processes:
-            end(process)
 
 
 def main() -> None:
