@@ -12,6 +12,7 @@ import draw
 import page
 import pytest
 import torch
+from grown_start import begin_as_identity, copy_common_channels
 from interventions import counts_at, scale_branches, set_counts, share_blocks
 from scores import Score
 from side_by_side import PROBE_STEPS, probe_of, seconds_a_step, steps_in, with_length
@@ -192,6 +193,25 @@ def test_a_bias_current_centres_the_counts_and_the_convolution_takes_it_back():
         expected, found = plain(crops) - crops, net.eval()(crops) - crops
     inside = (..., slice(8, -8), slice(8, -8))    # at the border padding reads as no spikes, the lowest potential
     assert (found - expected)[inside].std() < 0.05 * expected[inside].std()
+
+
+def test_a_grown_network_begins_as_the_one_that_it_grew_from():
+    torch.manual_seed(0)
+    trained = SpikerIR(channels=[4, 8], blocks=[1, 1])
+    grown, crops = SpikerIR(channels=[4, 8], blocks=[3, 1]), torch.rand(2, 3, 16, 16)
+    copy_common_channels(grown, trained.state_dict())
+    new = begin_as_identity(grown, trained.state_dict())
+    fit_thresholds(grown, crops, 0.4, 0.4, new)
+    assert {name.rpartition('.body')[0] for name, layer in grown.named_modules() if layer in new} == {
+        'encoder.0.1', 'encoder.0.2', 'decoder.0.1', 'decoder.0.2'}
+    assert torch.equal(grown(crops), trained(crops))
+
+
+def test_a_narrowed_network_keeps_the_first_channels():
+    trained, narrow = SpikerIR(channels=[4, 8], blocks=[1, 1]), SpikerIR(channels=[4, 6], blocks=[1, 1])
+    copy_common_channels(narrow, trained.state_dict())
+    assert torch.equal(narrow.middle[0].body[0].conv.weight, trained.middle[0].body[0].conv.weight[:6, :6])
+    assert torch.equal(narrow.encoder[0][0].body[0].conv.weight, trained.encoder[0][0].body[0].conv.weight)
 
 
 def test_binary_start_emits_the_same_counts_over_its_steps(tmp_path, monkeypatch):

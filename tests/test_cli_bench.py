@@ -44,6 +44,15 @@ def test_table_in_all_forms(folder, tmp_path, capsys):
     assert (out / 't.png').stat().st_size > 10_000
 
 
+def test_views_are_in_the_name_and_in_the_costs(folder, tmp_path):
+    command = ['bench', '-n', NAMES[0], '-i', str(folder), '--noise', '25', '--no-cache', '--csv']
+    assert [main([*command, 'once.csv']), main([*command, 'twice.csv', '--views', '2'])] == [0, 0]
+    (once,), (twice,) = read_csv(tmp_path / 'once.csv'), read_csv(tmp_path / 'twice.csv')
+    assert twice['name'] == 'spikerir_small_color25, 2 views'
+    assert float(twice['macs_per_px']) == pytest.approx(2 * float(once['macs_per_px']))
+    assert twice['psnr'] != once['psnr']
+
+
 def test_rows_are_used_again_until_the_pictures_change(folder, tmp_path, monkeypatch):
     measured = []
 

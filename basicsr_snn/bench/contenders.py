@@ -4,7 +4,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from basicsr_snn.archs.spikerir_arch import pad_to_multiple
 from basicsr_snn.errors import UserError
 from basicsr_snn.options import check_options, read_options
 from basicsr_snn.restoring import deployed, restore
+from basicsr_snn.views import ManyViews
 from basicsr_snn.weights import MissingEntryError, load_weights
 
 
@@ -63,6 +64,7 @@ class NetworkContender:
             seed, for the costs of an untrained network.
         param_key: Entry of the file that holds the weights, None for what ``load_weights`` prefers.
         strict: Whether names and shapes must agree.
+        views: Flips and turns of each picture that it restores, see :class:`~basicsr_snn.views.ManyViews`.
     """
 
     name: str
@@ -70,6 +72,7 @@ class NetworkContender:
     weights: Path | None
     param_key: str | None = None
     strict: bool = True
+    views: int = 1
 
     @property
     def arch(self) -> str:
@@ -81,7 +84,7 @@ class NetworkContender:
 
     def fingerprint(self) -> dict[str, Any]:
         return {'network': dict(self.network), 'weights': zoo.sha256_of(self.weight_file()) if self.trained else None,
-                'param_key': self.param_key, 'strict': self.strict}
+                'param_key': self.param_key, 'strict': self.strict, 'views': self.views}
 
     def loaded(self) -> nn.Module:
         """The network in its training form, with its weights."""
@@ -94,6 +97,7 @@ class NetworkContender:
 
     def build(self) -> NetworkRestorer:
         net = deployed(self.loaded()).to('cuda' if torch.cuda.is_available() else 'cpu')
+        net = ManyViews(net, self.views) if self.views > 1 else net
         return NetworkRestorer(net, self.network.get('window_size', 1))
 
     def _load(self, net: nn.Module) -> None:
@@ -202,11 +206,15 @@ def shipped_contender(name: str) -> NetworkContender:
     return NetworkContender(row.name, row.network, row.path)
 
 
+def with_views(contender: NetworkContender, views: int) -> NetworkContender:
+    """The same network on so many flips and turns of each picture, which its name then tells."""
+    return contender if views == 1 else replace(contender, name=f'{contender.name}, {views} views', views=views)
+
+
 def with_own_names(contenders: Iterable[NetworkContender]) -> list[NetworkContender]:
     """Number those that share a name."""
     named: list[NetworkContender] = []
     for contender in contenders:
         same = sum(one.name == contender.name or one.name.startswith(f'{contender.name} (') for one in named)
-        named.append(NetworkContender(**{**vars(contender), 'name': f'{contender.name} ({same + 1})'}) if same
-                     else contender)
+        named.append(replace(contender, name=f'{contender.name} ({same + 1})') if same else contender)
     return named

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
 from basicsr_snn.errors import UserError
+from basicsr_snn.views import VIEWS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks; all names: basicsr-snn list')
     parser.add_argument('--bm3d', action='store_true',
                         help='add BM3D, the classical reference (pip install bm3d: for non-commercial use only)')
+    parser.add_argument('--views', type=int, default=1, choices=VIEWS,
+                        help='each network restores so many flips and turns of a picture and answers with their mean; '
+                             'they cost, and count, as time steps (default: 1)')
     add_picture_arguments(parser, 'the first option file', ', scores averaged over all their pictures')
     parser.add_argument('--in_ch', type=int, choices=(1, 3), default=3, help='with -i: grey or RGB (default: RGB)')
     parser.add_argument('--md', type=Path, metavar='F', help='write the table as Markdown')
@@ -110,9 +114,16 @@ def _writing(file: Path) -> Iterator[None]:
 
 
 def _contenders(args: argparse.Namespace) -> list[Contender]:
-    from basicsr_snn.bench.contenders import BM3DContender, contender_of_options, shipped_contender, with_own_names
+    from basicsr_snn.bench.contenders import (
+        BM3DContender,
+        contender_of_options,
+        shipped_contender,
+        with_own_names,
+        with_views,
+    )
 
-    networks = [*map(contender_of_options, args.opt), *map(shipped_contender, args.name)]
+    networks = [with_views(network, args.views)
+                for network in (*map(contender_of_options, args.opt), *map(shipped_contender, args.name))]
     return [*with_own_names(networks), *([BM3DContender()] if args.bm3d else [])]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
+from basicsr_snn.views import VIEWS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--tile_pad', type=_pixels, metavar='P',
                         help='overlap at each side of a tile (default: as far as the network looks, which leaves no '
                              f'seam; {TILE_PAD} where that is not known)')
+    parser.add_argument('--views', type=int, default=1, choices=VIEWS,
+                        help='restore so many flips and turns of a picture and take their mean: up to 0.1 dB better, '
+                             'for that many times the work (default: 1)')
     parser.add_argument('--suffix', default='', help='results are called NAME_SUFFIX')
     parser.add_argument('--ext', default='auto', help="extension of the results (default: auto, the input's own)")
     parser.add_argument('--recursive', action='store_true', help='take sub-folders too, and keep them')
@@ -259,9 +263,11 @@ def _ready(args: argparse.Namespace, net: nn.Module, contrast: float = 1.0) -> D
 
     from basicsr_snn.denoising import Denoiser
     from basicsr_snn.restoring import channels_of
+    from basicsr_snn.views import ManyViews
 
     net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
+    net = ManyViews(net, args.views) if args.views > 1 else net
     return Denoiser(net, channels_of(net), args.tile, args.tile_pad, sigma, contrast)
 
 

@@ -8,6 +8,7 @@ input. The head's counts are finer: their rounding enters the picture unfiltered
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ PICTURES, CROP, SMALLEST = 16, 128, 1e-3
 
 
 @torch.no_grad()
-def fit_thresholds(net: nn.Module, noisy: Tensor, share: float, share_of_head: float) -> None:
-    """Set each threshold of ``net`` to ``share`` of the standard deviation of its channel, in order of execution.
+def fit_thresholds(net: nn.Module, noisy: Tensor, share: float, share_of_head: float,
+                   layers: Collection[SpikingConv] | None = None) -> None:
+    """Set each threshold of ``net``, or of these ``layers``, to ``share`` of the standard deviation of its channel, in
+    order of execution.
 
     A neuron with a bias current counts from 0 on: the mean of its channel is put in the middle of its counts, and the
     convolution that reads them is told so by its bias.
@@ -42,7 +45,8 @@ def fit_thresholds(net: nn.Module, noisy: Tensor, share: float, share_of_head: f
             neuron.bias.copy_(middle - potential.mean((0, 1, 3, 4)))
             layer.conv.bias.sub_(layer.conv.weight.sum((2, 3)) @ neuron.bias)
 
-    layers = [module for module in net.modules() if isinstance(module, SpikingConv)]
+    if layers is None:
+        layers = [module for module in net.modules() if isinstance(module, SpikingConv)]
     handles = [layer.register_forward_pre_hook(fit) for layer in layers]
     net.train()(noisy)
     for handle in handles:

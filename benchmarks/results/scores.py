@@ -27,10 +27,12 @@ from basicsr_snn.bench.contenders import (
     NetworkContender,
     contender_of_options,
     shipped_contender,
+    with_views,
 )
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.spiking.phase import phase_form
+from basicsr_snn.views import VIEWS
 
 HERE = Path(__file__).parent
 TABLE = HERE / 'scores.csv'
@@ -90,8 +92,10 @@ def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Contender]]:
             shipped = [shipped_contender(row.name) for row in rows]
             phased = [phase_coded(row) for row in rows if row.neuron == 'SignedILIF' and row.T == 1]
             grey = [contender_of_options(arch / f'gray{sigma}.yml') for arch in GREY_ANNS] if channels == 1 else []
+            default = shipped_contender(zoo.default_name(channels, sigma))
+            on_first = [*phased, *([with_views(default, max(VIEWS))] if sigma == 25 else [])]
             for name in sets:
-                for contender in [Noisy(), *shipped, *(phased if name == sets[0] else []), *grey, *last]:
+                for contender in [Noisy(), *shipped, *(on_first if name == sets[0] else []), *grey, *last]:
                     yield name, sigma, channels, contender
 
 
@@ -145,7 +149,7 @@ def main() -> None:
     parser.add_argument('--sets', nargs='+', default=[*COLOUR_SETS, *GREY_SETS], help='only these')
     parser.add_argument('--sigmas', nargs='+', type=int, default=list(SIGMAS), help='only these')
     parser.add_argument('--names', nargs='+', help='only these networks')
-    parser.add_argument('--bm3d', action='store_true', help='BM3D too: an hour; its licence is non-commercial')
+    parser.add_argument('--bm3d', action='store_true', help='BM3D too: four hours; its licence is non-commercial')
     parser.add_argument('--fresh', action='store_true', help='measure again what the table has')
     args = parser.parse_args()
     jobs = [job for job in wanted(args.bm3d) if job[0] in args.sets and job[1] in args.sigmas

@@ -1,0 +1,57 @@
+"""Many views of a picture: a network's mean answer on flips and turns of it."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn.archs.spikerir_arch import pad_to_multiple
+from basicsr_snn.errors import UserError
+from basicsr_snn.restoring import restore
+
+VIEWS = (1, 2, 4, 8)
+TURNS_AND_FLIPS = ((0, False), (2, False), (1, True), (3, True), (0, True), (2, True), (1, False), (3, False))
+"""Quarter turns and whether a flip from left to right follows; the first 1, 2, 4 or all 8 of them are the views."""
+
+
+class ManyViews(nn.Module):
+    """A network that answers with the mean of its answers on flips and turns (arXiv 1511.02228, section 3.5).
+
+    What it gets wrong by chance, the rounding of counts too, differs between the views and shrinks in their mean. Costs
+    as many times the operations. The picture is padded first, so that strided layers see tiles and whole pictures in
+    the same phase.
+
+    Args:
+        net: Maps (N, C, H, W) to the same shape times a scale.
+        views: 1, 2, 4 or 8.
+
+    Raises:
+        UserError: Another number of views.
+    """
+
+    def __init__(self, net: nn.Module, views: int) -> None:
+        super().__init__()
+        if views not in VIEWS:
+            raise UserError(f'{views} views were asked for; a picture has 1, 2, 4 or 8 by flips and turns.')
+        self.net = net
+        self.views = views
+        self.multiple_of = getattr(net, 'multiple_of', 1)
+        self.takes_sigma = getattr(net, 'takes_sigma', False)
+
+    def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
+        """Restore (N, C, H, W) in 0..1; ``sigma`` as in :func:`basicsr_snn.restoring.restore`."""
+        padded = pad_to_multiple(picture, self.multiple_of)
+        restored = sum(seen_back(restore(self.net, seen(padded, *view), sigma), *view)
+                       for view in TURNS_AND_FLIPS[:self.views]) / self.views
+        height, width = (side * (restored.shape[-1] // padded.shape[-1]) for side in picture.shape[-2:])
+        return restored[..., :height, :width]
+
+
+def seen(picture: Tensor, turns: int, flip: bool) -> Tensor:
+    """One view of (N, C, H, W): quarter turns, then a flip."""
+    turned = torch.rot90(picture, turns, (-2, -1))
+    return turned.flip(-1) if flip else turned
+
+
+def seen_back(view: Tensor, turns: int, flip: bool) -> Tensor:
+    """The picture whose :func:`seen` is ``view``."""
+    return torch.rot90(view.flip(-1) if flip else view, -turns, (-2, -1))
