@@ -21,8 +21,9 @@ pictures, no border cut off, mean over the pictures ([protocol](../datasets/READ
 networks that ship, in the folded form that ships; nothing was trained or chosen on these sets. nJ/px: 45 nm fp32,
 4.6 pJ a MAC and 0.9 pJ an AC, arithmetic only, on the first set of a table ([what is counted](energy.md)).
 "Phase-coded": the weights of the line with that name, counts told digit by digit in six steps
-([how](energy.md#phase-coding-the-same-picture-from-fewer-spikes)). "8 views": their mean answer on all flips and turns
-of a picture (`denoise --views 8`), all of them in the costs. "-": not measured. The page is written by
+([how](energy.md#phase-coding-the-same-picture-from-fewer-spikes)). "2 views", "8 views": their mean answer on a picture
+turned by half and on all its flips and turns (`denoise --views 8`), each in the costs. "-": not measured. The page is
+written by
 
 ```sh
 python benchmarks/results/scores.py --bm3d     # what benchmarks/results/scores.csv lacks; --fresh: everything

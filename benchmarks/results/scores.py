@@ -32,13 +32,14 @@ from basicsr_snn.bench.contenders import (
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.spiking.phase import phase_form
-from basicsr_snn.views import VIEWS
 
 HERE = Path(__file__).parent
 TABLE = HERE / 'scores.csv'
 COLOUR_SETS = ('CBSD68', 'Kodak24', 'Urban100')
 GREY_SETS = ('Set12', 'BSD68')
 SIGMAS = (15, 25, 50)
+VIEWED = {'spikerir_small_color25': (2, 8), 'spikerir_small_gray25': (2, 8), 'spikerir_base_color25': (2,)}
+"""On how many views of the first set's pictures some students are also measured: each costs one more time."""
 GREY_ANNS = Path('options/test/DnCNN'), Path('options/test/FFDNet')
 
 
@@ -92,10 +93,9 @@ def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Contender]]:
             shipped = [shipped_contender(row.name) for row in rows]
             phased = [phase_coded(row) for row in rows if row.neuron == 'SignedILIF' and row.T == 1]
             grey = [contender_of_options(arch / f'gray{sigma}.yml') for arch in GREY_ANNS] if channels == 1 else []
-            default = shipped_contender(zoo.default_name(channels, sigma))
-            on_first = [*phased, *([with_views(default, max(VIEWS))] if sigma == 25 else [])]
+            viewed = [with_views(one, views) for one in shipped for views in VIEWED.get(one.name, ())]
             for name in sets:
-                for contender in [Noisy(), *shipped, *(on_first if name == sets[0] else []), *grey, *last]:
+                for contender in [Noisy(), *shipped, *([*phased, *viewed] if name == sets[0] else []), *grey, *last]:
                     yield name, sigma, channels, contender
 
 
