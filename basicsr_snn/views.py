@@ -4,9 +4,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from basicsr_snn.archs.spikerir_arch import pad_to_multiple
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore
+from basicsr_snn.restoring import restore, restored_on_multiple
 
 VIEWS = (1, 2, 4, 8)
 TURNS_AND_FLIPS = ((0, False), (2, False), (1, True), (3, True), (0, True), (2, True), (1, False), (3, False))
@@ -39,11 +38,11 @@ class ManyViews(nn.Module):
 
     def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Restore (N, C, H, W) in 0..1; ``sigma`` as in :func:`basicsr_snn.restoring.restore`."""
-        padded = pad_to_multiple(picture, self.multiple_of)
-        restored = sum(seen_back(restore(self.net, seen(padded, *view), sigma), *view)
+        def mean_answer(padded: Tensor) -> Tensor:
+            return sum(seen_back(restore(self.net, seen(padded, *view), sigma), *view)
                        for view in TURNS_AND_FLIPS[:self.views]) / self.views
-        height, width = (side * (restored.shape[-1] // padded.shape[-1]) for side in picture.shape[-2:])
-        return restored[..., :height, :width]
+
+        return restored_on_multiple(mean_answer, picture, self.multiple_of)
 
 
 def seen(picture: Tensor, turns: int, flip: bool) -> Tensor:

@@ -39,7 +39,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
         MissingEntryError: The file has no entry ``param_key``.
     """
     path = Path(path)
-    given = unpacked_state(_without_ddp_prefix(_select(_read(path), path, param_key), net), net)
+    given = unpacked_state(_without_ddp_prefix(read_weights(path, param_key), net), net)
     problems = _mismatches(net.state_dict(), given)
     if not problems:
         net.load_state_dict(given)
@@ -52,6 +52,12 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
         raise UserError(f'{message}; give the options of the network that this file was trained with.')
     net.load_state_dict(fitting, strict=False)
     get_root_logger().warning(f'{message}; loaded {len(fitting)} of {len(expected)} tensors, since strict is false.')
+
+
+def read_weights(path: str | Path, param_key: str | None = None) -> Mapping[str, Tensor]:
+    """The tensors of a weight file by their names; arguments and errors as in :func:`load_weights`."""
+    path = Path(path)
+    return _select(_read(path), path, param_key)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

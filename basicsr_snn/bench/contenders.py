@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn import zoo
-from basicsr_snn.archs.spikerir_arch import pad_to_multiple
 from basicsr_snn.errors import UserError
 from basicsr_snn.options import check_options, read_options
-from basicsr_snn.restoring import deployed, restore
+from basicsr_snn.restoring import deployed, restore, restored_on_multiple
 from basicsr_snn.views import ManyViews
 from basicsr_snn.weights import MissingEntryError, load_weights
 
@@ -130,10 +129,12 @@ class NetworkRestorer:
         self._device = next((tensor.device for tensor in net.parameters()), torch.device('cpu'))
 
     def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
-        padded = pad_to_multiple(picture, self._window).to(self._device, memory_format=torch.channels_last)
-        restored = restore(self.net, padded, None if sigma is None else sigma.to(self._device))
-        height, width = (side * (restored.shape[-1] // padded.shape[-1]) for side in picture.shape[-2:])
-        return restored[..., :height, :width]
+        level = None if sigma is None else sigma.to(self._device)
+
+        def restored(padded: Tensor) -> Tensor:
+            return restore(self.net, padded.to(self._device, memory_format=torch.channels_last), level)
+
+        return restored_on_multiple(restored, picture, self._window)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from twin_start import fit_thresholds, training_crops
 from basicsr_snn import zoo
 from basicsr_snn.options import read_options
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
+from basicsr_snn.weights import read_weights
 
 
 @torch.no_grad()
@@ -49,8 +50,7 @@ def main() -> None:
     args = parser.parse_args()
     options = read_options(args.opt)
     net = zoo.build(options['network_g'])
-    content = torch.load(args.trained, weights_only=True)
-    trained = content.get('params_ema', content.get('params', content))
+    trained = read_weights(args.trained)
     copy_common_channels(net, trained)
     fit_thresholds(net, training_crops(options), args.share, args.share, begin_as_identity(net, trained))
     torch.save({'params': net.state_dict()}, args.target)
