@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.spiking.membrane_values import MembraneValues
 from basicsr_snn.spiking.signed_ilif import SignedCounts
 
 
@@ -87,6 +88,7 @@ class PhaseIF(nn.Module):
     """
 
     D = 1
+    compiled = False
 
     def __init__(self, channels: int, steps: int = 4, lowest: int = 0, highest: int | None = None,
                  threshold: float = 0.1, bias: bool = False) -> None:
@@ -98,6 +100,7 @@ class PhaseIF(nn.Module):
                             f'{threshold}; so many steps tell counts of at most {limit}; write steps: 1 to 7, '
                             'lowest: 0 or below and a threshold above 0.')
         self.steps, self.lowest, self.highest = int(steps), int(lowest), int(highest)
+        self.register_buffer('limits', torch.tensor([self.lowest, self.highest], dtype=torch.float32), persistent=False)
         self.log_threshold = nn.Parameter(torch.full((channels,), math.log(threshold)))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
@@ -113,6 +116,12 @@ class PhaseIF(nn.Module):
             potential = potential + self.bias.view(-1, 1, 1)
         counts = SignedCounts.apply(potential, self.log_threshold.exp(), self.lowest, self.highest, 0.0)
         return counts if self.training else digits(counts[0], self.steps, self.lowest < 0)
+
+    def membrane_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`SignedILIF.membrane_values`, for the whole counts of training."""
+        if self.bias is not None:
+            x = x + self.bias.view(-1, 1, 1)
+        return MembraneValues.apply(x, self.log_threshold.exp(), self.limits, self.compiled)
 
     def check_steps(self, steps: int) -> None:
         """Raise ``UserError`` if a network has another number of time steps than the neuron has digits."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.compiling import compile_wanted
+from basicsr_snn.spiking.membrane_values import MembraneValues
 from basicsr_snn.spiking.sequences import as_rows, as_sequence, signed_counts, signed_counts_gradient
 
 RANGE_MARGIN = 1e-6
@@ -145,6 +146,7 @@ class SignedILIF(nn.Module):
         self.lowest = int(lowest)
         self.decay = float(decay)
         self.compiled = compile_wanted(compile)
+        self.register_buffer('limits', torch.tensor([self.lowest, self.D], dtype=torch.float32), persistent=False)
         self.log_threshold = nn.Parameter(torch.full((channels,), math.log(threshold)))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
@@ -161,6 +163,12 @@ class SignedILIF(nn.Module):
                                                         self.v)
             return counts
         return SignedCounts.apply(x, self.amplitude, self.lowest, self.D, self.decay, self.compiled)
+
+    def membrane_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the spikes of one step (1, N, C, H, W) add to membranes, of that shape, and how many there are."""
+        if self.bias is not None:
+            x = x + self.bias.view(-1, 1, 1)
+        return MembraneValues.apply(x, self.amplitude, self.limits, self.compiled)
 
     def reset(self) -> None:
         """Forget the membrane potential."""
