@@ -24,7 +24,7 @@ from basicsr.utils.registry import (
     Registry,
 )
 
-from basicsr_snn.compat import OWN_FOLDERS
+from basicsr_snn.compat.options import OWN_FOLDERS
 from basicsr_snn.data.gaussian_denoising_dataset import OPTION_KEYS, GaussianDenoisingDataset
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.models.snn_model import SNNModel

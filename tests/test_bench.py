@@ -199,7 +199,7 @@ def test_cache_forgets_rows_of_another_version_failures_and_damage(tmp_path, mon
     assert not (tmp_path / 'cache').exists()
     cache.keep(one, row)
     with monkeypatch.context() as patch:
-        patch.setattr('basicsr_snn.__version__', '99')
+        patch.setattr('basicsr_snn.bench.row_cache.__version__', '99')
         assert cache.find(one) is None
     assert cache.find(one) == row
     (file,) = (tmp_path / 'cache').iterdir()

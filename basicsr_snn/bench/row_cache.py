@@ -13,6 +13,7 @@ import torch
 
 from basicsr_snn.bench.contenders import Contender
 from basicsr_snn.bench.row import Row
+from basicsr_snn.version import __version__
 
 WITHOUT_EFFECT = ('cli', 'distill', 'losses', 'models')
 """Parts of the package that no row depends on."""
@@ -61,8 +62,6 @@ class RowCache:
 
 def environment() -> dict[str, Any]:
     """What all rows of a run depend on: package, torch, device, threads."""
-    from basicsr_snn import __version__
-
     cuda = torch.cuda.is_available()
     return {'basicsr_snn': __version__, 'sources': sources_digest(), 'torch': torch.__version__,
             'device': torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
