@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore, restored_on_multiple
+from basicsr_snn.images.padding import restored_on_multiple
+from basicsr_snn.restoring import restore
 
 VIEWS = (1, 2, 4, 8)
 TURNS_AND_FLIPS = ((0, False), (2, False), (1, True), (3, True), (0, True), (2, True), (1, False), (3, False))

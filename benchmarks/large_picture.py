@@ -18,9 +18,9 @@ import numpy as np
 from measuring import machine
 from rich.console import Console
 
-from basicsr_snn.data.noise import NoiseStream
-from basicsr_snn.data.pictures import Picture, list_pictures, read_picture, write_picture
 from basicsr_snn.denoising import Denoiser
+from basicsr_snn.images.files import Picture, list_pictures, read_picture, write_picture
+from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.tiling import AUTO_TILE
 
 WIDTH, HEIGHT = 6000, 4000

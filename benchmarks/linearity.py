@@ -17,8 +17,8 @@ from measuring import machine, median_times
 from rich.console import Console
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.data.pictures import Picture
 from basicsr_snn.denoising import Denoiser
+from basicsr_snn.images.files import Picture
 from basicsr_snn.restoring import deployed
 
 matplotlib.use('Agg')

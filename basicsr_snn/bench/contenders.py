@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.padding import restored_on_multiple
 from basicsr_snn.options import check_options, read_options
-from basicsr_snn.restoring import deployed, restore, restored_on_multiple
+from basicsr_snn.restoring import deployed, restore
 from basicsr_snn.views import ManyViews
 from basicsr_snn.weights import MissingEntryError, load_weights
 

@@ -18,7 +18,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.scoring import eight_bits, psnr, ssim
+from basicsr_snn.images.scoring import eight_bits, psnr, ssim
 
 TIMED_RUNS = 3
 SLOW = 10.0

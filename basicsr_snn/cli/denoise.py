@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from basicsr_snn.denoising import Denoiser
-    from basicsr_snn.scoring import Score
+    from basicsr_snn.images.scoring import Score
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -113,7 +113,7 @@ def plan(given: Path, output: Path, suffix: str = '', ext: str = 'auto',
         UserError: No such input, no pictures, an unknown extension, or a result that would overwrite an input or
             another result.
     """
-    from basicsr_snn.data.pictures import EXTENSIONS
+    from basicsr_snn.images.files import EXTENSIONS
 
     if ext != 'auto':
         ext = '.' + ext.lower().removeprefix('.')
@@ -134,7 +134,7 @@ def plan(given: Path, output: Path, suffix: str = '', ext: str = 'auto',
 
 
 def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
-    from basicsr_snn.data.pictures import list_pictures
+    from basicsr_snn.images.files import list_pictures
 
     if not given.exists():
         near = near_matches(given.name, sorted(path.name for path in given.parent.glob('*')))
@@ -189,10 +189,10 @@ class _Batch:
                     self.failures.append((source, ' '.join(str(error).split()) or type(error).__name__))
 
     def _restore_one(self, source: Path, target: Path) -> None:
-        from basicsr_snn.data.noise import NoiseStream
-        from basicsr_snn.data.pictures import format_for, read_picture, write_picture
         from basicsr_snn.denoising import restore_picture
-        from basicsr_snn.scoring import score
+        from basicsr_snn.images.files import format_for, read_picture, write_picture
+        from basicsr_snn.images.noise import NoiseStream
+        from basicsr_snn.images.scoring import score
 
         picture = read_picture(source)
         if picture.profile:

@@ -16,8 +16,8 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.scoring import Score, eight_bits, score
 from basicsr_snn.restoring import channels_of
-from basicsr_snn.scoring import Score, eight_bits, score
 
 EXAMPLES = 3
 CROP = 192

@@ -22,9 +22,9 @@ from torch import nn
 
 from basicsr_snn import zoo
 from basicsr_snn.bench.contenders import NetworkContender
-from basicsr_snn.data.pictures import list_pictures, read_picture
+from basicsr_snn.images.files import list_pictures, read_picture
+from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.options import read_options
-from basicsr_snn.scoring import eight_bits, psnr
 
 CLEAN, REAL = Path('datasets/CBSD68'), Path('datasets/PolyU')
 Degradation = Callable[[np.ndarray], np.ndarray]
