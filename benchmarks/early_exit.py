@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
+from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.options import read_options
-from basicsr_snn.restoring import deployed, restore
 from basicsr_snn.weights import load_weights
 
 matplotlib.use('Agg')

@@ -16,8 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from basicsr_snn.activity.tensorboard import ValidationRecord, side_by_side
 from basicsr_snn.energy import OperationCounter
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.models import snn_model
-from basicsr_snn.restoring import deployed
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 
 OPTIONS = {

@@ -10,10 +10,10 @@ from trainings import TEACHER, batch, built, checkpoint, distilling, log_of, tra
 from basicsr_snn.archs.spikerir_arch import SpikerIR, running_mean
 from basicsr_snn.distill.tandem import Tandem
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.losses.blurred_hint_loss import BlurAndRestore, BlurredHintLoss
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel
-from basicsr_snn.restoring import deployed
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import build_neuron
 

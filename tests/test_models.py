@@ -18,9 +18,9 @@ import basicsr_snn.test
 import basicsr_snn.train
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import restore
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel, ema_decay_at
-from basicsr_snn.restoring import restore
 
 
 @pytest.mark.parametrize('options', [training, distilling])

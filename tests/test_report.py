@@ -20,11 +20,11 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.energy import OperationCounter, twin_nj_px
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.scoring import Score
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.report import figures, findings
 from basicsr_snn.report.findings import Findings, PictureScore, examine
 from basicsr_snn.report.page import data_uri, fixed, flow, percent, render, short, whole
 from basicsr_snn.report.tables import energy_rows, layer_rows
-from basicsr_snn.restoring import deployed
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 from basicsr_snn.zoo import build
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import restored_on_multiple
+from basicsr_snn.inference.calling import deployed, restore
+from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.options import check_options, read_options
-from basicsr_snn.restoring import deployed, restore
-from basicsr_snn.views import ManyViews
 from basicsr_snn.weights import MissingEntryError, load_weights
 
 
@@ -64,7 +64,7 @@ class NetworkContender:
             seed, for the costs of an untrained network.
         param_key: Entry of the file that holds the weights, None for what ``load_weights`` prefers.
         strict: Whether names and shapes must agree.
-        views: Flips and turns of each picture that it restores, see :class:`~basicsr_snn.views.ManyViews`.
+        views: Flips and turns of each picture that it restores, a self-ensemble.
     """
 
     name: str
@@ -97,7 +97,7 @@ class NetworkContender:
 
     def build(self) -> NetworkRestorer:
         net = deployed(self.loaded()).to('cuda' if torch.cuda.is_available() else 'cpu')
-        net = ManyViews(net, self.views) if self.views > 1 else net
+        net = SelfEnsemble(net, self.views) if self.views > 1 else net
         return NetworkRestorer(net, self.network.get('window_size', 1))
 
     def _load(self, net: nn.Module) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.errors import UserError, near_matches
-from basicsr_snn.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
-from basicsr_snn.views import VIEWS
+from basicsr_snn.inference.self_ensemble import VIEWS
+from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import nn
 
-    from basicsr_snn.denoising import Denoiser
     from basicsr_snn.images.scoring import Score
+    from basicsr_snn.inference.denoising import Denoiser
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -189,10 +189,10 @@ class _Batch:
                     self.failures.append((source, ' '.join(str(error).split()) or type(error).__name__))
 
     def _restore_one(self, source: Path, target: Path) -> None:
-        from basicsr_snn.denoising import restore_picture
         from basicsr_snn.images.files import format_for, read_picture, write_picture
         from basicsr_snn.images.noise import NoiseStream
         from basicsr_snn.images.scoring import score
+        from basicsr_snn.inference.denoising import restore_picture
 
         picture = read_picture(source)
         if picture.profile:
@@ -245,7 +245,7 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]
 def _denoiser(args: argparse.Namespace) -> Denoiser:
     """The network that the arguments ask for."""
     from basicsr_snn import zoo
-    from basicsr_snn.restoring import deployed
+    from basicsr_snn.inference.calling import deployed
 
     if args.weights and not args.opt:
         raise UserError(f'--weights {args.weights} was given without -opt; add the option file whose network_g it '
@@ -261,13 +261,13 @@ def _ready(args: argparse.Namespace, net: nn.Module, contrast: float = 1.0) -> D
     """A network on the GPU where there is one, told the noise level where it takes one."""
     import torch
 
-    from basicsr_snn.denoising import Denoiser
-    from basicsr_snn.restoring import channels_of
-    from basicsr_snn.views import ManyViews
+    from basicsr_snn.inference.calling import channels_of
+    from basicsr_snn.inference.denoising import Denoiser
+    from basicsr_snn.inference.self_ensemble import SelfEnsemble
 
     net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
-    net = ManyViews(net, args.views) if args.views > 1 else net
+    net = SelfEnsemble(net, args.views) if args.views > 1 else net
     return Denoiser(net, channels_of(net), args.tile, args.tile_pad, sigma, contrast)
 
 

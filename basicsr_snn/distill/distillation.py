@@ -15,7 +15,7 @@ from basicsr_snn.distill.schedules import build_schedule
 from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, format_shape, probe_picture, shape_of_hint
 from basicsr_snn.distill.teachers import build_teachers, replaced_feature, taught
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore
+from basicsr_snn.inference.calling import restore
 
 
 class Distillation:

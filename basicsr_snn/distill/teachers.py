@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from basicsr_snn.distill.adapters import reduce_time
 from basicsr_snn.distill.taps import FeatureTaps, find_module
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore
+from basicsr_snn.inference.calling import restore
 from basicsr_snn.weights import load_weights
 
 ONLY = 'teacher'

@@ -13,7 +13,7 @@ from torch import nn
 
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import channels_of
+from basicsr_snn.inference.calling import channels_of
 from basicsr_snn.spiking.ternary import packed_state
 from basicsr_snn.weights import load_weights
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from basicsr_snn.distill.distillation import Distillation
 from basicsr_snn.distill.twin import CotrainedTwin
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import restore
 from basicsr_snn.models.snn_model import SNNModel, groups_by_decay
-from basicsr_snn.restoring import restore
 from basicsr_snn.weights import load_weights
 
 

@@ -18,10 +18,10 @@ from basicsr_snn.activity.tensorboard import ValidationRecord
 from basicsr_snn.distill.tandem import Tandem
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import deployed, restore
+from basicsr_snn.inference.calling import deployed, restore
+from basicsr_snn.inference.tiling import TILE_PAD, tiled_forward
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.phase import PhaseIF
-from basicsr_snn.tiling import TILE_PAD, tiled_forward
 from basicsr_snn.weights import MissingEntryError, load_weights
 
 ENERGY_PICTURES = 2

@@ -17,7 +17,7 @@ from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.scoring import Score, eight_bits, score
-from basicsr_snn.restoring import channels_of
+from basicsr_snn.inference.calling import channels_of
 
 EXAMPLES = 3
 CROP = 192

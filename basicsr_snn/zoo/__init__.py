@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
-from basicsr_snn.restoring import deployed
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.weights import load_weights
 
 FOLDER = Path(__file__).parent

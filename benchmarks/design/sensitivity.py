@@ -21,8 +21,8 @@ from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.images.scoring import eight_bits, psnr
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.options import read_options
-from basicsr_snn.restoring import deployed
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 from basicsr_snn.weights import load_weights
