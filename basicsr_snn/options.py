@@ -28,6 +28,7 @@ from basicsr_snn.compat.options import OWN_FOLDERS
 from basicsr_snn.data.gaussian_denoising_dataset import OPTION_KEYS, GaussianDenoisingDataset
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.models.snn_model import SNNModel
+from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
 TOP_KEYS = ('name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'path', 'train', 'val', 'logger',
             'dist_params', 'find_unused_parameters', 'distill')
@@ -153,6 +154,17 @@ def keep_datasets(options: dict[str, Any], names: Iterable[str]) -> None:
             raise UserError(f'--sets got {name}, but the option file has no dataset of that name; did you mean '
                             f'{" or ".join(near_matches(name, known))}?')
     options['datasets'] = {known[name]: options['datasets'][known[name]] for name in names}
+
+
+def network_of_option_file(file: str | Path) -> TrainedNetwork:
+    """The network of an option file of a test or training, with the weights that the file names.
+
+    Raises:
+        UserError: The file is no option file, has mistakes, or no ``network_g``.
+    """
+    options = read_options(file)
+    check_options(options)
+    return network_of_options(file, options, str(options.get('name') or Path(file).stem))
 
 
 def check_options(options: Mapping[str, Any]) -> None:

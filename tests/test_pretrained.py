@@ -12,10 +12,10 @@ from trainings import built, distilling, log_of, train
 
 from basicsr_snn import load
 from basicsr_snn.archs.pretrained_arch import PretrainedANN
-from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 from basicsr_snn.zoo import FOLDER
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 spandrel = pytest.importorskip('spandrel')
 
@@ -111,7 +111,7 @@ def test_bench_and_denoise_need_no_second_path(tmp_path, monkeypatch, capsys):
 
 def test_rows_of_the_cache_tell_two_files_apart(tmp_path):
     def fingerprint(file) -> dict:
-        return NetworkContender('x', {'type': 'PretrainedANN', 'path': str(file)}, None).fingerprint()
+        return TrainedNetwork('x', {'type': 'PretrainedANN', 'path': str(file)}, None).fingerprint()
 
     assert fingerprint(DNCNN)['weights'] != fingerprint(network_file(tmp_path, 'NAFNet'))['weights']
 

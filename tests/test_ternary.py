@@ -20,7 +20,7 @@ from basicsr_snn.spiking.ternary import (
     ternarise,
     unpack,
 )
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 
 def test_codes_and_scale_are_those_of_the_rule():

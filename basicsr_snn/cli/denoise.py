@@ -276,21 +276,21 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     from basicsr.utils.options import ordered_yaml
 
     from basicsr_snn import zoo
-    from basicsr_snn.bench.contenders import contender_of
-    from basicsr_snn.weights import load_weights
+    from basicsr_snn.zoo.trained_network import network_of_options
+    from basicsr_snn.zoo.weights import load_weights
 
     try:
         options = yaml.load(Path(option_file).read_text(encoding='utf-8'), Loader=ordered_yaml()[0])
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f'{option_file} is no valid YAML ({error}); correct that line.') from error
-    contender = contender_of(option_file, options, option_file)
+    trained = network_of_options(option_file, options, option_file)
     if weights is not None:
-        net = zoo.build(contender.network)
+        net = zoo.build(trained.network)
         load_weights(net, weights)
         return net
-    if not contender.trained:
+    if not trained.trained:
         raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
-    return contender.loaded()
+    return trained.loaded()
 
 
 def _score_table(scores: list[tuple[str, Score]]) -> Table:

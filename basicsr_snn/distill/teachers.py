@@ -13,7 +13,7 @@ from basicsr_snn.distill.adapters import reduce_time
 from basicsr_snn.distill.taps import FeatureTaps, find_module
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 ONLY = 'teacher'
 """Name of the teacher of a block that has one, under ``teacher:``."""

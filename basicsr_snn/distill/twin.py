@@ -10,7 +10,7 @@ from basicsr.losses import build_loss
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 SEED_OFFSET = 1
 """The twin's weights are drawn with the training's seed plus this."""

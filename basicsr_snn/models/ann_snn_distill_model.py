@@ -14,7 +14,7 @@ from basicsr_snn.distill.twin import CotrainedTwin
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.models.snn_model import SNNModel, groups_by_decay
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 
 @MODEL_REGISTRY.register()

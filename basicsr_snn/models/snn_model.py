@@ -22,7 +22,7 @@ from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.inference.tiling import TILE_PAD, tiled_forward
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.phase import PhaseIF
-from basicsr_snn.weights import MissingEntryError, load_weights
+from basicsr_snn.zoo.weights import MissingEntryError, load_weights
 
 ENERGY_PICTURES = 2
 """Pictures of a validation whose operations are counted, unless ``val.energy`` says otherwise."""

@@ -20,7 +20,7 @@ from twin_start import fit_thresholds, training_crops
 from basicsr_snn import zoo
 from basicsr_snn.options import read_options
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
-from basicsr_snn.weights import read_weights
+from basicsr_snn.zoo.weights import read_weights
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from basicsr_snn.inference.calling import deployed
 from basicsr_snn.options import read_options
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.signed_ilif import SignedILIF
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 PARTS = ('encoder.0', 'down', 'encoder.1', 'middle', 'up', 'decoder.0', 'decoder.1', 'head')
 FINE = 1000

@@ -27,7 +27,7 @@ from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.options import read_options
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 CALIBRATION_PICTURES, CROP = 16, 128
 
