@@ -9,7 +9,7 @@ from torch import nn
 from trainings import TEACHER, batch, built, distilling, training
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.distill.taps import FeatureTaps
+from basicsr_snn.distill.feature_hooks import FeatureHooks
 from basicsr_snn.distill.teachers import taught
 from basicsr_snn.errors import UserError
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
@@ -46,21 +46,21 @@ def test_a_tail_may_read_every_step_of_the_student(work):
     tail = {'name': 'mid', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 1.0, 'time': 'all'}
     model = model_of({**NETWORK, 'T': 3, 'neuron': {'type': 'LIFNode'}}, {'tails': [tail]})
     term = model.compute_losses(1)['l_tail_mid']
-    with model.distillation.student_taps(model.net_g) as taps:
+    with model.distillation.student_hooks(model.net_g) as hooks:
         model.net_g(model.lq)
     rest = model.distillation.teachers['teacher'].model[3:]
     project = model.net_adapters.adapters['mid'].project
-    expected = [(model.lq - rest(project(step)) - model.gt).abs().mean() for step in taps.features['decoder.0']]
+    expected = [(model.lq - rest(project(step)) - model.gt).abs().mean() for step in hooks.features['decoder.0']]
     assert term.item() == pytest.approx(sum(expected).item() / 3, rel=1e-4)
 
 
-def test_layers_that_work_in_place_do_not_change_what_was_tapped():
+def test_layers_that_work_in_place_do_not_change_what_was_kept():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3))
     x = torch.randn(1, 3, 8, 8)
-    with torch.no_grad(), FeatureTaps(net, ['0']) as taps:
+    with torch.no_grad(), FeatureHooks(net, ['0']) as hooks:
         net(x)
-    assert torch.equal(taps.features['0'], net[0](x))
-    assert taps.features['0'].min() < 0
+    assert torch.equal(hooks.features['0'], net[0](x))
+    assert hooks.features['0'].min() < 0
 
 
 def test_a_spiking_teacher_starts_from_rest_after_a_forward_that_ended_early():

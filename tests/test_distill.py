@@ -10,9 +10,9 @@ from torch import nn
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.distill.adapters import Adapter, Adapters, check_time, reduce_time
 from basicsr_snn.distill.distillation import Distillation
+from basicsr_snn.distill.feature_hooks import FeatureHooks, feature_shapes, find_module, format_shape, shape_of_hint
 from basicsr_snn.distill.hints import build_hint
 from basicsr_snn.distill.schedules import build_schedule
-from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, find_module, format_shape, shape_of_hint
 from basicsr_snn.errors import UserError
 
 TEACHER = {'network': {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}}
@@ -32,33 +32,33 @@ def distillation(tmp_path, student, **options) -> Distillation:
     return Distillation(options, student, 3, torch.device('cpu'))
 
 
-def test_taps_keep_what_the_modules_put_out_and_leave_no_hook():
+def test_hooks_keep_what_the_modules_put_out_and_are_gone_afterwards():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
     x = torch.randn(1, 3, 8, 8)
-    with FeatureTaps(net, ['0', '1']) as taps:
+    with FeatureHooks(net, ['0', '1']) as hooks:
         net(x)
-    assert torch.equal(taps.features['0'], net[0](x))
-    assert torch.equal(taps.features['1'], net[1](net[0](x)))
+    assert torch.equal(hooks.features['0'], net[0](x))
+    assert torch.equal(hooks.features['1'], net[1](net[0](x)))
     assert all(not module._forward_hooks for module in net.modules())
 
 
-def test_taps_are_removed_after_an_error():
+def test_hooks_are_removed_after_an_error():
     net = nn.Sequential(nn.Conv2d(3, 4, 3))
-    with pytest.raises(RuntimeError), FeatureTaps(net, ['0']):
+    with pytest.raises(RuntimeError), FeatureHooks(net, ['0']):
         net(torch.randn(1, 2, 8, 8))
     assert not net[0]._forward_hooks
 
 
-def test_taps_may_end_the_forward_when_all_have_run():
+def test_hooks_may_end_the_forward_when_all_have_run():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
     x = torch.randn(1, 3, 8, 8)
     ran = []
     net[2].register_forward_hook(lambda *_: ran.append('last'))
-    with FeatureTaps(net, ['1', '0'], stop=True) as taps:
+    with FeatureHooks(net, ['1', '0'], stop=True) as hooks:
         net(x)
         ran.append('never reached')
     assert ran == []
-    assert torch.equal(taps.features['1'], net[1](net[0](x)))
+    assert torch.equal(hooks.features['1'], net[1](net[0](x)))
     assert not net[0]._forward_hooks
 
 
@@ -71,9 +71,9 @@ def test_teacher_runs_only_as_deep_as_its_last_hint(tmp_path):
         layers = []
         for module in distill.teachers['teacher'].model:
             module.register_forward_hook(lambda *_, layers=layers: layers.append(1))
-        with distill.student_taps(student) as taps:
+        with distill.student_hooks(student) as hooks:
             output = student(picture)
-        terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
+        terms = distill.losses(distill.adapters, picture, None, hooks.features, output, 1)
         depths[name] = len(layers)
         assert ('l_kd' in terms) == bool(options)
     assert depths == {'hints': 3, 'output too': 5}
@@ -146,10 +146,10 @@ def test_loss_terms_equal_the_formula(tmp_path, time, steps):
     distill = distillation(tmp_path, student, hints=hints, output={'type': 'L1Loss', 'loss_weight': 0.25},
                            schedule={'type': 'linear', 'end_iter': 10})
     picture = torch.rand(2, 3, 12, 12)
-    with distill.student_taps(student) as taps:
+    with distill.student_hooks(student) as hooks:
         output = student(picture)
-    terms = distill.losses(distill.adapters, picture, None, taps.features, output, iteration=4)
-    feature = taps.features['decoder.0']
+    terms = distill.losses(distill.adapters, picture, None, hooks.features, output, iteration=4)
+    feature = hooks.features['decoder.0']
     teacher_feature = distill.teachers['teacher'].model[:3](picture)
     project = distill.adapters.adapters['dec'].project
     steps_to_match = {'mean': [feature.mean(0)], 'last': [feature[-1]], 'all': list(feature)}[time]
@@ -163,9 +163,9 @@ def test_teacher_is_frozen_and_student_and_adapter_learn(tmp_path):
     student = SpikerIR(size='tiny')
     distill = distillation(tmp_path, student)
     picture = torch.rand(2, 3, 16, 16)
-    with distill.student_taps(student) as taps:
+    with distill.student_hooks(student) as hooks:
         output = student(picture)
-    terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
+    terms = distill.losses(distill.adapters, picture, None, hooks.features, output, 1)
     terms['l_hint_dec'].backward()
     assert all(p.grad is None and not p.requires_grad for p in distill.teachers['teacher'].parameters())
     assert student.stem.weight.grad.abs().sum() > 0
@@ -180,9 +180,9 @@ def test_several_hints_and_attention_without_projection(tmp_path):
     distill = distillation(tmp_path, student, hints=hints)
     assert isinstance(distill.adapters.adapters['mid'].project, nn.Identity)
     picture = torch.rand(2, 3, 16, 16)
-    with distill.student_taps(student) as taps:
+    with distill.student_hooks(student) as hooks:
         output = student(picture)
-    terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
+    terms = distill.losses(distill.adapters, picture, None, hooks.features, output, 1)
     assert list(terms) == ['l_hint_mid', 'l_hint_dec']
     assert all(torch.isfinite(term) and term > 0 for term in terms.values())
 

@@ -8,12 +8,12 @@ from torch import nn
 from trainings import TEACHER, batch, built, checkpoint, distilling, log_of, train, training
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR, running_mean
-from basicsr_snn.distill.tandem import Tandem
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.losses.blurred_hint_loss import BlurAndRestore, BlurredHintLoss
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel
+from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import build_neuron
 
@@ -51,9 +51,9 @@ def test_blurred_hint_is_the_mean_square_behind_its_restoring_block(work):
     model = distilled(work, hints=[hint])
     term = model.compute_losses(1)['l_hint_dec']
     adapter = model.net_adapters.adapters['dec']
-    with model.distillation.student_taps(model.net_g) as taps:
+    with model.distillation.student_hooks(model.net_g) as hooks:
         model.net_g(model.lq)
-    student = adapter.tail.restore(adapter.project(taps.features['decoder.0'].mean(0)))
+    student = adapter.tail.restore(adapter.project(hooks.features['decoder.0'].mean(0)))
     teacher = model.distillation.teachers['teacher'].model[:3](model.lq)
     assert term.item() == pytest.approx(2 * (student - teacher).square().mean().item(), rel=1e-4)
     model.optimize_parameters(1)
@@ -69,9 +69,9 @@ def test_tail_runs_the_students_feature_through_the_rest_of_the_teacher(work):
     tail = {'name': 'mid', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 0.5}
     model = distilled(work, tails=[tail])
     term = model.compute_losses(1)['l_tail_mid']
-    with model.distillation.student_taps(model.net_g) as taps:
+    with model.distillation.student_hooks(model.net_g) as hooks:
         model.net_g(model.lq)
-    feature = model.net_adapters.adapters['mid'].project(taps.features['decoder.0'].mean(0))
+    feature = model.net_adapters.adapters['mid'].project(hooks.features['decoder.0'].mean(0))
     teacher = model.distillation.teachers['teacher']
     picture = model.lq - teacher.model[3:](feature)  # DnCNN predicts the noise
     assert term.item() == pytest.approx(0.5 * (picture - model.gt).abs().mean().item(), rel=1e-4)
@@ -89,14 +89,14 @@ def test_the_ann_twin_may_teach_by_hints_and_by_its_tail(work):
                       tails=[{'name': 'mid', 'teacher': 'middle', 'student': 'middle'}])
     terms = model.compute_losses(1)
     twin, adapters = model.distillation.teachers['twin'], model.net_adapters.adapters
-    with model.distillation.student_taps(model.net_g) as taps:
+    with model.distillation.student_hooks(model.net_g) as hooks:
         model.net_g(model.lq)
-    with model.distillation.student_taps(twin) as of_twin:
+    with model.distillation.student_hooks(twin) as of_twin:
         twin(model.lq)
-    mine = adapters['dec'].project(taps.features['decoder.0'].mean(0))
+    mine = adapters['dec'].project(hooks.features['decoder.0'].mean(0))
     assert terms['l_hint_dec'].item() == pytest.approx(
         2 * (mine - of_twin.features['decoder.0'][0]).square().mean().item(), rel=1e-4)
-    x = twin.up[0](adapters['mid'].project(taps.features['middle'].mean(0))[None])
+    x = twin.up[0](adapters['mid'].project(hooks.features['middle'].mean(0))[None])
     x = twin.decoder[0](x + twin.encoder[0](twin.stem(model.lq)[None]))
     picture = model.lq + twin.head(x)[0]
     assert terms['l_tail_mid'].item() == pytest.approx((picture - model.gt).abs().mean().item(), rel=1e-4)

@@ -10,16 +10,16 @@ from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from basicsr_snn.distill.adapters import Adapters
+from basicsr_snn.distill.feature_hooks import FeatureHooks, feature_shapes, format_shape, probe_picture, shape_of_hint
 from basicsr_snn.distill.hints import build_hint
 from basicsr_snn.distill.schedules import build_schedule
-from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, format_shape, probe_picture, shape_of_hint
 from basicsr_snn.distill.teachers import build_teachers, replaced_feature, taught
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
 
 
 class Distillation:
-    """The ``distill:`` block at work: frozen teachers, taps on all networks, adapters, loss terms.
+    """The ``distill:`` block at work: frozen teachers, feature hooks on all networks, adapters, loss terms.
 
     Args:
         options: The ``distill:`` block (see the model class for its YAML).
@@ -72,9 +72,9 @@ class Distillation:
         output = [] if self.output_loss is None else [f'output: {type(self.output_loss).__name__}']
         return [*self.pairings, *output]
 
-    def student_taps(self, student: nn.Module) -> FeatureTaps:
+    def student_hooks(self, student: nn.Module) -> FeatureHooks:
         """Context in which the student's hinted features are kept as it runs."""
-        return FeatureTaps(student, {hint.student for hint in self.hints})
+        return FeatureHooks(student, {hint.student for hint in self.hints})
 
     def losses(self, adapters: nn.Module, picture: Tensor, sigma: Tensor | None, student_features: Mapping[str, Tensor],
                student_output: Tensor, iteration: int, clean: Tensor | None = None) -> dict[str, Tensor]:
@@ -84,7 +84,7 @@ class Distillation:
             adapters: ``self.adapters``, or its data-parallel wrapper.
             picture: Noisy pictures (N, C, H, W).
             sigma: Noise levels (N,) on the 0..255 scale for a teacher that takes them.
-            student_features: What the student's taps kept.
+            student_features: What the student's hooks kept.
             student_output: Student's restored pictures (N, C, H, W), or one after the other after each step,
                 (T*N, C, H, W).
             iteration: Current iteration, for the schedule.

@@ -10,7 +10,7 @@ from basicsr.archs import build_network
 from torch import Tensor, nn
 
 from basicsr_snn.distill.adapters import reduce_time
-from basicsr_snn.distill.taps import FeatureTaps, find_module
+from basicsr_snn.distill.feature_hooks import FeatureHooks, find_module
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.zoo.weights import load_weights
@@ -64,9 +64,9 @@ def taught(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Ten
     if not paths and not to_the_end:
         return {}, None
     output = None
-    with torch.no_grad(), FeatureTaps(teacher, paths, stop=not to_the_end) as taps:
+    with torch.no_grad(), FeatureHooks(teacher, paths, stop=not to_the_end) as hooks:
         output = restore(teacher, picture, sigma)
-    return {path: reduce_time(feature, 'mean', len(picture)) for path, feature in taps.features.items()}, output
+    return {path: reduce_time(feature, 'mean', len(picture)) for path, feature in hooks.features.items()}, output
 
 
 @contextmanager

@@ -98,9 +98,9 @@ class ANNSNNDistillModel(SNNModel):
             return super().compute_losses(current_iter)
         if self.net_twin:
             return self._losses_beside_twin(current_iter)
-        with self.distillation.student_taps(self.get_bare_model(self.net_g)) as taps:
+        with self.distillation.student_hooks(self.get_bare_model(self.net_g)) as hooks:
             terms = super().compute_losses(current_iter)
-        terms.update(self.distillation.losses(self.net_adapters, self.lq, self.sigma, taps.features, self.output,
+        terms.update(self.distillation.losses(self.net_adapters, self.lq, self.sigma, hooks.features, self.output,
                                               current_iter, self.gt))
         return terms
 

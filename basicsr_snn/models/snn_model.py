@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from basicsr_snn.activity.tensorboard import ValidationRecord
-from basicsr_snn.distill.tandem import Tandem
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.inference.tiling import TILE_PAD, tiled_forward
+from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.phase import PhaseIF
 from basicsr_snn.zoo.weights import MissingEntryError, load_weights
@@ -42,7 +42,7 @@ class SNNModel(SRModel):
     ``train.every_step: true`` puts the image losses on the running mean of the picture after each time step, so that
     the network may stop after any (temporal decoupling, arXiv 2501.15925, carried over from classification: ours).
     ``train.tandem: {every, groups}`` begins with an ANN whose layers become spiking group by group:
-    :class:`basicsr_snn.distill.tandem.Tandem`.
+    :class:`basicsr_snn.models.tandem.Tandem`.
 
     ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
     step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
