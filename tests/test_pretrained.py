@@ -81,7 +81,7 @@ def test_decoder_pyramid_teaches_at_every_level(work):
         'hints': [{'name': 'coarse', 'teacher': 'net.decoders.0', 'student': 'middle', 'weight': 2.0},
                   {'name': 'fine', 'teacher': 'net.decoders.1', 'student': 'decoder.0', 'weight': 3.0}]}
     model = built(options)
-    pairings = '; '.join(model.distillation.describe())
+    pairings = '; '.join(model.teaching.describe())
     assert 'student middle 1x(4x16x16) -> teacher net.decoders.0 8x16x16' in pairings
     assert 'student decoder.0 1x(4x32x32) -> teacher net.decoders.1 4x32x32' in pairings
     train(options)

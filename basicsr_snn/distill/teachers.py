@@ -54,8 +54,8 @@ def build_teacher(options: Mapping[str, Any], device: torch.device) -> nn.Module
     return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
 
 
-def taught(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
-           to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+def run_teacher(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
+                to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
     """Features (N, C, H, W) of a teacher at ``paths`` and, if it is run to the end, its picture; without gradients.
 
     Of a teacher that has time, such as the ANN twin of a student, the mean over its steps.
