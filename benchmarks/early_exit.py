@@ -23,7 +23,7 @@ from rich.progress import track
 from torch import nn
 
 from basicsr_snn.inference.calling import deployed, restore
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.zoo.weights import load_weights
 
 matplotlib.use('Agg')

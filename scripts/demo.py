@@ -28,7 +28,7 @@ from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.images.files import list_pictures, read_picture, to_tensor
 from basicsr_snn.images.noise import add_gaussian_noise
 from basicsr_snn.inference.calling import deployed
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.zoo.weights import load_weights
 
 matplotlib.use('Agg')

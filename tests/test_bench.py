@@ -22,7 +22,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder, blo
 from basicsr_snn.bench.row import COLUMNS, Row
 from basicsr_snn.bench.row_cache import RowCache
 from basicsr_snn.errors import UserError
-from basicsr_snn.options import network_of_option_file
+from basicsr_snn.pipeline.option_files import network_of_option_file
 from basicsr_snn.zoo.trained_network import NetworkRestorer, TrainedNetwork
 
 TINY = {'type': 'SpikerIR', 'size': 'tiny'}

@@ -13,7 +13,7 @@ from basicsr_snn.distill.feature_hooks import FeatureHooks
 from basicsr_snn.distill.teachers import run_teacher
 from basicsr_snn.errors import UserError
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
-from basicsr_snn.options import check_options
+from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.spiking.neurons import is_spiking
 
 NETWORK = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}

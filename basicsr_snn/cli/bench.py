@@ -115,7 +115,7 @@ def _writing(file: Path) -> Iterator[None]:
 
 def _candidates(args: argparse.Namespace) -> list[Candidate]:
     from basicsr_snn.bench.candidates import BM3DCandidate, with_own_names
-    from basicsr_snn.options import network_of_option_file
+    from basicsr_snn.pipeline.option_files import network_of_option_file
     from basicsr_snn.zoo.trained_network import shipped_network
 
     networks = [network.with_views(args.views)

@@ -38,7 +38,7 @@ def trained_network(args: argparse.Namespace) -> TrainedNetwork:
     Raises:
         UserError: Unknown name, an option file with mistakes, no weights.
     """
-    from basicsr_snn.options import network_of_option_file
+    from basicsr_snn.pipeline.option_files import network_of_option_file
     from basicsr_snn.zoo.trained_network import shipped_network
 
     if args.name:

@@ -22,7 +22,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.inference.calling import deployed
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 from basicsr_snn.zoo.weights import load_weights

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 

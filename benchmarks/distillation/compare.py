@@ -26,7 +26,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.bench.row import Row
 from basicsr_snn.bench.training_log import read_training_log
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 HERE = Path(__file__).parent

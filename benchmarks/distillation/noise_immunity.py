@@ -23,7 +23,7 @@ from torch import nn
 from basicsr_snn import zoo
 from basicsr_snn.images.files import list_pictures, read_picture
 from basicsr_snn.images.scoring import eight_bits, psnr
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 CLEAN, REAL = Path('datasets/CBSD68'), Path('datasets/PolyU')

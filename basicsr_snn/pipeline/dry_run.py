@@ -13,8 +13,8 @@ from torch.utils.data import default_collate
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
-from basicsr_snn.options import parse_checked_options, read_options
-from basicsr_snn.train import pipeline_arguments
+from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
+from basicsr_snn.pipeline.run import pipeline_arguments
 
 FORWARD_SIZE = 64
 """Largest side in pixels of the picture that is run through the network."""
