@@ -20,7 +20,7 @@ setup(
     install_requires=[
         'torch>=2.6',
         'torchvision',
-        'basicsr==1.4.2',  # patched by name in compat.py, hence exact
+        'basicsr==1.4.2',  # patched by name in compat/, hence exact
         'spikingjelly>=2.0.0',
         'lmdb',
         'numpy',

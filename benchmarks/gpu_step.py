@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from training_steps import OPTIONS, step, trained_model
 
 from basicsr_snn.models.snn_model import SNNModel
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 
 FORMS = {
     'plain': {},

@@ -18,10 +18,10 @@ import numpy as np
 from measuring import machine
 from rich.console import Console
 
-from basicsr_snn.data.noise import NoiseStream
-from basicsr_snn.data.pictures import Picture, list_pictures, read_picture, write_picture
-from basicsr_snn.denoising import Denoiser
-from basicsr_snn.tiling import AUTO_TILE
+from basicsr_snn.images.files import Picture, list_pictures, read_picture, write_picture
+from basicsr_snn.images.noise import NoiseStream
+from basicsr_snn.inference.denoising import Denoiser
+from basicsr_snn.inference.tiling import AUTO_TILE
 
 WIDTH, HEIGHT = 6000, 4000
 SEAM_SIDE = 2000

@@ -17,9 +17,9 @@ from measuring import machine, median_times
 from rich.console import Console
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.data.pictures import Picture
-from basicsr_snn.denoising import Denoiser
-from basicsr_snn.restoring import deployed
+from basicsr_snn.images.files import Picture
+from basicsr_snn.inference.calling import deployed
+from basicsr_snn.inference.denoising import Denoiser
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # the backend comes first

@@ -14,8 +14,9 @@ import basicsr_snn
 # isort: split
 from measuring import forget_peak, resident_mb
 
-from basicsr_snn import denoising, scoring  # noqa: F401  (the command imports them late; they count as loaded)
 from basicsr_snn.cli.main import main as command
+from basicsr_snn.images import scoring  # noqa: F401
+from basicsr_snn.inference import denoising  # noqa: F401  (the command imports them late; they count as loaded)
 
 
 def main() -> int:

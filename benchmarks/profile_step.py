@@ -12,7 +12,7 @@ from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 from training_steps import OPTIONS, step, trained_model
 
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 
 STEPS = 5
 

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from basicsr_snn.bench.training_log import TrainingLog, read_training_log
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 
 EXPERIMENTS = Path('experiments')
 PROBE_STEPS = 1_000_000

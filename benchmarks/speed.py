@@ -19,7 +19,7 @@ from training_steps import BATCH, binary_step, distilling_step, spiking_step, tw
 from basicsr_snn.archs.esdnet_arch import ESDNet
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.bench.measuring import peak_allocation_mb
-from basicsr_snn.restoring import deployed
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.spiking.neurons import build_neuron, reset_to_rest
 
 NEURON_SHAPE = (4, 4, 32, 64, 64)

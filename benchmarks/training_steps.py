@@ -10,7 +10,7 @@ import torch
 from basicsr.models import build_model
 
 from basicsr_snn.models.snn_model import SNNModel
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 
 OPTIONS = Path('options/train/SpikerIR')
 BATCH = (8, 3, 64, 64)

@@ -14,7 +14,6 @@ import basicsr_snn  # before basicsr, which it repairs
 
 # isort: split
 import matplotlib
-import numpy as np
 import torch
 from basicsr.metrics import calculate_psnr
 from basicsr.utils import tensor2img
@@ -25,12 +24,12 @@ from torch import Tensor, nn
 
 from basicsr_snn import zoo
 from basicsr_snn.cli.main import main as command
-from basicsr_snn.data.noise import add_gaussian_noise
-from basicsr_snn.data.pictures import list_pictures, read_picture
 from basicsr_snn.energy import EnergyReport, OperationCounter
-from basicsr_snn.options import read_options
-from basicsr_snn.restoring import deployed
-from basicsr_snn.weights import load_weights
+from basicsr_snn.images.files import list_pictures, read_picture, to_tensor
+from basicsr_snn.images.noise import add_gaussian_noise
+from basicsr_snn.inference.calling import deployed
+from basicsr_snn.pipeline.option_files import read_options
+from basicsr_snn.zoo.weights import load_weights
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # the backend comes first
@@ -43,11 +42,6 @@ SHIPPED = 'spikerir_small_color25'
 SIGMA = 25
 NEEDED_GAIN = 6.0
 """Gain over the noisy input in dB below which the demo counts as failed."""
-
-
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """(H, W, C) float32 to (1, C, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
 
 
 def psnr(restored: Tensor, clean: Tensor) -> float:
@@ -124,8 +118,8 @@ def main() -> int:
     trained = time.time() - start
     RESULTS.mkdir(parents=True, exist_ok=True)
     arrays = [read_picture(file).pixels for file in list_pictures(PICTURES)]
-    clean = [to_tensor(pixels) for pixels in arrays]
-    noisy = [to_tensor(add_gaussian_noise(pixels, SIGMA)) for pixels in arrays]
+    clean = [to_tensor(pixels)[None] for pixels in arrays]
+    noisy = [to_tensor(add_gaussian_noise(pixels, SIGMA))[None] for pixels in arrays]
     networks = {'tiny student': trained_student(), 'small student': basicsr_snn.load(SHIPPED),
                 'FFDNet (ANN)': basicsr_snn.load('ffdnet_color')}
     restored = {name: restore_all(net, noisy) for name, net in networks.items()}

@@ -16,8 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from basicsr_snn.activity.tensorboard import ValidationRecord, side_by_side
 from basicsr_snn.energy import OperationCounter
-from basicsr_snn.models import snn_model
-from basicsr_snn.restoring import deployed
+from basicsr_snn.inference.calling import deployed
+from basicsr_snn.models import validation
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 
 OPTIONS = {
@@ -80,7 +80,7 @@ def test_a_validation_writes_what_its_counted_pictures_did(loader, tmp_path):
     assert {'activity/Mine/dead_channels', 'activity/Mine/saturated_channels',
             'cost/Mine/energy_nj_px'} <= set(events.Tags()['scalars'])
     assert events.Tags()['images'] == ['pictures/Mine/1', 'pictures/Mine/2']
-    assert model.record is None
+    assert model.open_validation is None
 
 
 def test_pictures_are_degraded_restored_and_clean(loader, tmp_path):
@@ -115,7 +115,7 @@ def test_nothing_is_watched_without_tensorboard_or_counted_pictures(loader, tmp_
     def refuse(net):
         raise AssertionError('watched')
 
-    monkeypatch.setattr(snn_model, 'ValidationRecord', refuse)
+    monkeypatch.setattr(validation, 'ValidationRecord', refuse)
     model = build_model(copy.deepcopy({**OPTIONS, 'val': {**OPTIONS['val'], 'energy': counted}}))
     writer = logger and SummaryWriter(str(tmp_path / logger))
     model.nondist_validation(loader, 7, writer, False)

@@ -55,7 +55,7 @@ def extract_pictures(folder: Path) -> None:
 
 def passed(folder: Path, preparation: str) -> set[str]:
     """The names of the tests that pass after ``preparation`` ran in the same process."""
-    package = Path(compat.__file__).parent
+    package = Path(compat.__file__).parent.parent
     code = preparation.format(package=str(package), parent=str(package.parent))
     report = folder / 'report.xml'
     report.unlink(missing_ok=True)

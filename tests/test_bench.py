@@ -16,12 +16,14 @@ from basicsr.metrics import calculate_psnr, calculate_ssim
 from torch import nn
 
 from basicsr_snn import zoo
-from basicsr_snn.bench import contenders, measuring, plotting, tables
-from basicsr_snn.bench.contenders import NetworkContender, NetworkRestorer, contender_of_options, with_own_names
+from basicsr_snn.bench import candidates, measuring, plotting, tables
+from basicsr_snn.bench.candidates import with_own_names
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder, blocks_of_options
 from basicsr_snn.bench.row import COLUMNS, Row
 from basicsr_snn.bench.row_cache import RowCache
 from basicsr_snn.errors import UserError
+from basicsr_snn.pipeline.option_files import network_of_option_file
+from basicsr_snn.zoo.trained_network import NetworkRestorer, TrainedNetwork
 
 TINY = {'type': 'SpikerIR', 'size': 'tiny'}
 TWIN = {**TINY, 'neuron': {'type': 'relu'}}
@@ -42,11 +44,11 @@ def pictures(folder):
     return EvaluationSet(block_of_folder(folder, 25, 3))
 
 
-def contender(tmp_path: Path, network: dict, name: str = 'net', seed: int = 0) -> NetworkContender:
+def candidate(tmp_path: Path, network: dict, name: str = 'net', seed: int = 0) -> TrainedNetwork:
     torch.manual_seed(seed)
     file = tmp_path / f'{name}.pth'
     torch.save(zoo.build(network).state_dict(), file)
-    return NetworkContender(name, network, file)
+    return TrainedNetwork(name, network, file)
 
 
 def option_file(tmp_path: Path, name: str, **changes) -> Path:
@@ -62,7 +64,7 @@ def option_file(tmp_path: Path, name: str, **changes) -> Path:
 
 
 def test_scores_are_basicsr_s_on_8_bit_pictures(tmp_path, pictures):
-    row = measuring.measure(contender(tmp_path, TINY), pictures)
+    row = measuring.measure(candidate(tmp_path, TINY), pictures)
     net = zoo.build(TINY)
     net.load_state_dict(torch.load(tmp_path / 'net.pth'))
     psnr, ssim = [], []
@@ -78,8 +80,8 @@ def test_scores_are_basicsr_s_on_8_bit_pictures(tmp_path, pictures):
 
 def test_row_of_a_spiking_network_and_of_its_twin(tmp_path, pictures):
     seen = []
-    student = measuring.measure(contender(tmp_path, TINY, 'student'), pictures, lambda: seen.append(1))
-    twin = measuring.measure(contender(tmp_path, TWIN, 'twin'), pictures)
+    student = measuring.measure(candidate(tmp_path, TINY, 'student'), pictures, lambda: seen.append(1))
+    twin = measuring.measure(candidate(tmp_path, TWIN, 'twin'), pictures)
     assert len(seen) == len(pictures) == 2
     assert (student.spiking, student.T, student.D, twin.spiking, twin.T, twin.D) == (True, 1, 4, False, None, None)
     assert student.params == sum(p.numel() for p in zoo.build(TINY).parameters())
@@ -103,11 +105,11 @@ def test_peak_memory_by_hand():
 
 
 def test_answers_of_another_size_or_nan_are_refused(tmp_path, pictures):
-    larger = contender(tmp_path, {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1,
+    larger = candidate(tmp_path, {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1,
                                   'upscale': 2})
     with pytest.raises(UserError, match='answers 3x48x40 where the clean picture is 3x24x20'):
         measuring.measure(larger, pictures)
-    broken = contender(tmp_path, TINY)
+    broken = candidate(tmp_path, TINY)
     weights = torch.load(broken.weights)
     torch.save({name: value * math.nan for name, value in weights.items()}, broken.weights)
     with pytest.raises(UserError, match='NaN or infinity; check its weights'):
@@ -117,7 +119,7 @@ def test_answers_of_another_size_or_nan_are_refused(tmp_path, pictures):
 def test_networks_in_windows_take_any_size(tmp_path, pictures):
     swin = {'type': 'SwinIR', 'img_size': 8, 'window_size': 8, 'depths': [2], 'embed_dim': 8, 'num_heads': [2],
             'upscale': 1, 'upsampler': '', 'img_range': 1.0}
-    made = contender(tmp_path, swin)
+    made = candidate(tmp_path, swin)
     picture = torch.rand(1, 3, 16, 20)
     with torch.no_grad():
         expected = made.build().net(nn.functional.pad(picture, (0, 4, 0, 0), mode='reflect'))[..., :20]
@@ -128,11 +130,11 @@ def test_networks_in_windows_take_any_size(tmp_path, pictures):
 
 def test_weights_that_are_missing(tmp_path):
     with pytest.raises(UserError, match='weight file .*nowhere.pth does not exist; train the network first'):
-        NetworkContender('x', TINY, tmp_path / 'nowhere.pth').build()
+        TrainedNetwork('x', TINY, tmp_path / 'nowhere.pth').build()
 
 
 def test_untrained_network_has_costs_and_no_scores(pictures):
-    untrained = NetworkContender('x', TINY, None)
+    untrained = TrainedNetwork('x', TINY, None)
     before = torch.random.get_rng_state()
     row = measuring.measure(untrained, pictures)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -141,15 +143,15 @@ def test_untrained_network_has_costs_and_no_scores(pictures):
     assert row.acs_per_px == measuring.measure(untrained, pictures).acs_per_px > 0
 
 
-def test_contender_of_an_option_file(tmp_path, folder):
-    made = contender_of_options(option_file(tmp_path, 'mine'))
+def test_candidate_of_an_option_file(tmp_path, folder):
+    made = network_of_option_file(option_file(tmp_path, 'mine'))
     assert (made.name, made.arch, made.weights, made.param_key) == ('mine', 'SpikerIR', tmp_path / 'net.pth', None)
     with pytest.raises(UserError, match='unknown key "sise"'):
-        contender_of_options(option_file(tmp_path, 'typo', network_g={'type': 'SpikerIR', 'sise': 'tiny'}))
+        network_of_option_file(option_file(tmp_path, 'typo', network_g={'type': 'SpikerIR', 'sise': 'tiny'}))
 
 
 def test_equal_names_are_numbered(tmp_path):
-    one = NetworkContender('a', TINY, None)
+    one = TrainedNetwork('a', TINY, None)
     assert [made.name for made in with_own_names([one, one, replace(one, name='b'), one])] == ['a', 'a (2)', 'b',
                                                                                               'a (3)']
 
@@ -178,7 +180,7 @@ def test_pictures_are_the_same_at_each_pass(folder, pictures):
 
 
 def test_cache_answers_for_equal_content_only(tmp_path):
-    one = contender(tmp_path, TINY)
+    one = candidate(tmp_path, TINY)
     row = Row('net', 'SpikerIR', psnr=30.0, details={'quantised_bits': 3})
     cache = RowCache(tmp_path / 'cache', 'pictures')
     assert cache.find(one) is None
@@ -188,18 +190,18 @@ def test_cache_answers_for_equal_content_only(tmp_path):
     assert RowCache(tmp_path / 'cache', 'other pictures').find(one) is None
     assert cache.find(replace(one, network={**TINY, 'T': 2})) is None
     assert RowCache(None, 'pictures').find(one) is None
-    contender(tmp_path, TINY, seed=1)  # other weights in the same file
+    candidate(tmp_path, TINY, seed=1)  # other weights in the same file
     assert cache.find(one) is None
 
 
 def test_cache_forgets_rows_of_another_version_failures_and_damage(tmp_path, monkeypatch):
-    one, row = contender(tmp_path, TINY), Row('net', 'SpikerIR', psnr=30.0)
+    one, row = candidate(tmp_path, TINY), Row('net', 'SpikerIR', psnr=30.0)
     cache = RowCache(tmp_path / 'cache', 'pictures')
     cache.keep(one, replace(row, error='failed'))
     assert not (tmp_path / 'cache').exists()
     cache.keep(one, row)
     with monkeypatch.context() as patch:
-        patch.setattr('basicsr_snn.__version__', '99')
+        patch.setattr('basicsr_snn.bench.row_cache.__version__', '99')
         assert cache.find(one) is None
     assert cache.find(one) == row
     (file,) = (tmp_path / 'cache').iterdir()
@@ -294,9 +296,9 @@ def test_plot_without_a_point_is_refused(tmp_path):
 
 
 def test_bm3d_needs_its_package(monkeypatch):
-    monkeypatch.setattr(contenders.importlib.util, 'find_spec', lambda name: None)
+    monkeypatch.setattr(candidates.importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match='package bm3d, which is not installed; type: pip install bm3d'):
-        contenders.BM3DContender()
+        candidates.BM3DCandidate()
 
 
 @pytest.mark.parametrize('channels', [1, 3])
@@ -314,8 +316,8 @@ def test_bm3d_is_told_sigma_and_layout(channels, monkeypatch):
 
     monkeypatch.setitem(__import__('sys').modules, 'bm3d', Package)
     picture = torch.rand(1, channels, 5, 7)
-    restored = contenders.BM3DRestorer()(picture, torch.tensor([51.0]))
+    restored = candidates.BM3DRestorer()(picture, torch.tensor([51.0]))
     assert received == [((5, 7) if channels == 1 else (5, 7, 3), pytest.approx(0.2))]
     assert torch.allclose(restored, picture / 2)
     with pytest.raises(UserError, match='BM3D needs the noise level'):
-        contenders.BM3DRestorer()(picture, None)
+        candidates.BM3DRestorer()(picture, None)

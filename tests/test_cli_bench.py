@@ -56,11 +56,11 @@ def test_views_are_in_the_name_and_in_the_costs(folder, tmp_path):
 def test_rows_are_used_again_until_the_pictures_change(folder, tmp_path, monkeypatch):
     measured = []
 
-    def fake(contender, pictures, on_picture):
+    def fake(candidate, pictures, on_picture):
         from basicsr_snn.bench.row import Row
 
-        measured.append(contender.name)
-        return Row(contender.name, contender.arch, psnr=30.0)
+        measured.append(candidate.name)
+        return Row(candidate.name, candidate.arch, psnr=30.0)
 
     monkeypatch.setattr('basicsr_snn.bench.measuring.measure', fake)
     command = ['bench', '-n', NAMES[0], '-i', str(folder), '--noise', '25']

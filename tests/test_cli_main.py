@@ -64,13 +64,12 @@ def test_missing_option_file_offers_the_nearest(verb, tmp_path, capsys):
     assert 'did you mean demo.yml' in error
 
 
-@pytest.mark.parametrize('verb', ['train', 'test'])
-def test_pipelines_get_basicsr_arguments(verb, tmp_path, monkeypatch):
+@pytest.mark.parametrize(('verb', 'function'), [('train', 'run_training'), ('test', 'run_test')])
+def test_pipelines_get_basicsr_arguments(verb, function, tmp_path, monkeypatch):
     options = tmp_path / 'x.yml'
     options.touch()
     received = []
-    module = __import__(f'basicsr_snn.{verb}', fromlist=['main'])
-    monkeypatch.setattr(module, 'main', lambda argv, *_: received.append(argv))
+    monkeypatch.setattr(f'basicsr_snn.pipeline.run.{function}', lambda argv, *_: received.append(argv))
     assert main([verb, '-opt', str(options)]) == 0
     assert main([verb, '-opt', str(options), '--auto_resume', '--debug', '--launcher', 'pytorch',
                  '--force_yml', 'train:total_iter=3', 'name=y']) == 0
@@ -85,7 +84,7 @@ def test_user_error_of_a_pipeline_has_no_traceback(tmp_path, monkeypatch, capsys
     def refuse(argv):
         raise UserError('dataroot_gt is missing; write dataroot_gt: datasets/demo.')
 
-    monkeypatch.setattr('basicsr_snn.train.main', refuse)
+    monkeypatch.setattr('basicsr_snn.pipeline.run.run_training', refuse)
     (tmp_path / 'x.yml').touch()
     assert main(['train', '-opt', str(tmp_path / 'x.yml')]) == 2
     assert capsys.readouterr().err == 'basicsr-snn: dataroot_gt is missing; write dataroot_gt: datasets/demo.\n'
@@ -95,7 +94,7 @@ def test_other_errors_keep_their_traceback(tmp_path, monkeypatch):
     def fail(argv):
         raise ZeroDivisionError
 
-    monkeypatch.setattr('basicsr_snn.train.main', fail)
+    monkeypatch.setattr('basicsr_snn.pipeline.run.run_training', fail)
     (tmp_path / 'x.yml').touch()
     with pytest.raises(ZeroDivisionError):
         main(['train', '-opt', str(tmp_path / 'x.yml')])

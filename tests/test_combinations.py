@@ -9,11 +9,11 @@ from torch import nn
 from trainings import TEACHER, batch, built, distilling, training
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.distill.taps import FeatureTaps
-from basicsr_snn.distill.teachers import taught
+from basicsr_snn.distill.feature_hooks import FeatureHooks
+from basicsr_snn.distill.teachers import run_teacher
 from basicsr_snn.errors import UserError
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
-from basicsr_snn.options import check_options
+from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.spiking.neurons import is_spiking
 
 NETWORK = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
@@ -36,39 +36,40 @@ def test_a_twin_is_matched_at_every_step_of_the_student(work):
     network = {**NETWORK, 'T': 3, 'neuron': {'type': 'LIFNode'}}
     twin = {'teacher': {'network': {**NETWORK}, 'trainable': True}, 'output': {'type': 'MSELoss'}}
     model = model_of(network, twin, every_step=True)
-    term = model.compute_losses(1)['l_kd']
-    steps = model.output.unflatten(0, (3, 2))
-    expected = (steps - model.net_twin(model.lq)[None]).square().mean()
+    term = model.compute_losses(model.batch, 1)['l_kd']
+    steps = model.net_g(model.lq)
+    assert steps.shape[:2] == (3, 2)
+    expected = (steps - model.teaching.trained['net_twin'](model.lq)[None]).square().mean()
     assert term.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_a_tail_may_read_every_step_of_the_student(work):
     tail = {'name': 'mid', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 1.0, 'time': 'all'}
     model = model_of({**NETWORK, 'T': 3, 'neuron': {'type': 'LIFNode'}}, {'tails': [tail]})
-    term = model.compute_losses(1)['l_tail_mid']
-    with model.distillation.student_taps(model.net_g) as taps:
+    term = model.compute_losses(model.batch, 1)['l_tail_mid']
+    with model.teaching.watch(model.net_g) as hooks:
         model.net_g(model.lq)
-    rest = model.distillation.teachers['teacher'].model[3:]
-    project = model.net_adapters.adapters['mid'].project
-    expected = [(model.lq - rest(project(step)) - model.gt).abs().mean() for step in taps.features['decoder.0']]
+    rest = model.teaching.teachers['teacher'].model[3:]
+    project = model.teaching.adapters.adapters['mid'].project
+    expected = [(model.lq - rest(project(step)) - model.gt).abs().mean() for step in hooks.features['decoder.0']]
     assert term.item() == pytest.approx(sum(expected).item() / 3, rel=1e-4)
 
 
-def test_layers_that_work_in_place_do_not_change_what_was_tapped():
+def test_layers_that_work_in_place_do_not_change_what_was_kept():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3))
     x = torch.randn(1, 3, 8, 8)
-    with torch.no_grad(), FeatureTaps(net, ['0']) as taps:
+    with torch.no_grad(), FeatureHooks(net, ['0']) as hooks:
         net(x)
-    assert torch.equal(taps.features['0'], net[0](x))
-    assert taps.features['0'].min() < 0
+    assert torch.equal(hooks.features['0'], net[0](x))
+    assert hooks.features['0'].min() < 0
 
 
 def test_a_spiking_teacher_starts_from_rest_after_a_forward_that_ended_early():
     torch.manual_seed(0)
     teacher = SpikerIR(channels=[4, 4], blocks=[1, 1], T=2, neuron={'type': 'LIFNode', 'v_threshold': 0.05}).eval()
     picture = torch.rand(2, 3, 8, 8)
-    first, _ = taught(teacher, ['decoder.0', 'middle.0.body.0.conv'], picture, None, to_the_end=False)
-    second, _ = taught(teacher, ['decoder.0', 'middle.0.body.0.conv'], picture, None, to_the_end=False)
+    first, _ = run_teacher(teacher, ['decoder.0', 'middle.0.body.0.conv'], picture, None, to_the_end=False)
+    second, _ = run_teacher(teacher, ['decoder.0', 'middle.0.body.0.conv'], picture, None, to_the_end=False)
     assert all(torch.equal(first[path], second[path]) for path in first)
     assert {len(feature) for feature in first.values()} == {2}  # the mean over time of two pictures
 

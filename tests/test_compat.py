@@ -26,6 +26,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basicsr_snn import compat
+from basicsr_snn.compat import imports
+from basicsr_snn.compat.optimizers import OPTIMIZERS
 from basicsr_snn.errors import UserError
 
 IMPORTED_FIRST = """
@@ -48,7 +50,7 @@ print('repaired')
 
 
 def test_import_after_basicsr_in_a_fresh_process():
-    package = str(Path(compat.__file__).parent)
+    package = str(Path(compat.__file__).parent.parent)
     done = subprocess.run([sys.executable, '-c', IMPORTED_FIRST, package], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == 'repaired', done.stderr
 
@@ -61,7 +63,7 @@ def test_apply_again_does_nothing():
 
 
 def fake_imports(monkeypatch, *outcomes):
-    """Let compat's imports return, or raise, one outcome after the other; return what was asked for."""
+    """Let the imports of these repairs return, or raise, one outcome after the other; return what was asked for."""
     asked, left = [], list(outcomes)
 
     def module(name):
@@ -71,7 +73,7 @@ def fake_imports(monkeypatch, *outcomes):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(compat, 'module', module)
+    monkeypatch.setattr(imports, 'module', module)
     return asked
 
 
@@ -86,10 +88,10 @@ class RecordedLibrary(list):
 
 def test_missing_ops_are_defined_and_torchvision_imported_again(monkeypatch):
     kept = []
-    monkeypatch.setattr(compat, '_kept_libraries', kept)
+    monkeypatch.setattr(imports, '_kept_libraries', kept)
     monkeypatch.setattr(torch.library, 'Library', RecordedLibrary)
     asked = fake_imports(monkeypatch, RuntimeError('operator torchvision::nms does not exist'), torch)
-    compat.define_missing_torchvision_ops()
+    imports.define_missing_torchvision_ops()
     assert asked == ['torchvision', 'torchvision']
     assert kept == [[('torchvision', 'FRAGMENT'), 'nms', 'qnms']]
 
@@ -97,9 +99,9 @@ def test_missing_ops_are_defined_and_torchvision_imported_again(monkeypatch):
 def test_loadable_ops_are_left_alone_and_other_errors_shown(monkeypatch):
     monkeypatch.setattr(torch.library, 'Library', None)
     fake_imports(monkeypatch, torch, RuntimeError('out of memory'))
-    compat.define_missing_torchvision_ops()
+    imports.define_missing_torchvision_ops()
     with pytest.raises(RuntimeError, match='out of memory'):
-        compat.define_missing_torchvision_ops()
+        imports.define_missing_torchvision_ops()
 
 
 @pytest.mark.parametrize('private_module_exists', [True, False])
@@ -108,7 +110,7 @@ def test_functional_tensor_alias(monkeypatch, private_module_exists):
     monkeypatch.delitem(sys.modules, name)
     stand_in, missing = types.ModuleType('stand_in'), ModuleNotFoundError()
     fake_imports(monkeypatch, missing, *([] if private_module_exists else [missing]), stand_in)
-    compat.alias_functional_tensor()
+    imports.alias_functional_tensor()
     assert sys.modules.pop(name) is stand_in
 
 
@@ -211,7 +213,7 @@ def test_only_own_folders_are_made(tmp_path, module, root):
 # Training
 
 
-@pytest.mark.parametrize('name', compat.OPTIMIZERS)
+@pytest.mark.parametrize('name', OPTIMIZERS)
 def test_optimizers(name):
     weight = torch.nn.Parameter(torch.ones(1))
     optimizer = BaseModel.get_optimizer(None, name, [weight], 0.25)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from basicsr_snn import load
 from basicsr_snn.archs.dncnn_arch import DnCNN
-from basicsr_snn.data.noise import NoiseStream
-from basicsr_snn.data.pictures import Picture
-from basicsr_snn.denoising import Denoiser, RowReader, restore_picture
 from basicsr_snn.errors import UserError
-from basicsr_snn.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
+from basicsr_snn.images.files import Picture
+from basicsr_snn.images.noise import NoiseStream
+from basicsr_snn.inference.denoising import Denoiser, RowReader, restore_picture
+from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
 
 class Mean(nn.Module):

@@ -1,4 +1,4 @@
-"""Taps, adapters, schedules and their sentences."""
+"""Feature hooks, adapters, schedules and their sentences."""
 from __future__ import annotations
 
 import math
@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.data.batch import Batch
 from basicsr_snn.distill.adapters import Adapter, Adapters, check_time, reduce_time
-from basicsr_snn.distill.distillation import Distillation
+from basicsr_snn.distill.feature_hooks import FeatureHooks, feature_shapes, find_module, format_shape, shape_of_hint
+from basicsr_snn.distill.frozen_teachers import FrozenTeachers
 from basicsr_snn.distill.hints import build_hint
 from basicsr_snn.distill.schedules import build_schedule
-from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, find_module, format_shape, shape_of_hint
+from basicsr_snn.distill.teaching import Lesson
 from basicsr_snn.errors import UserError
 
 TEACHER = {'network': {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}}
@@ -26,39 +28,43 @@ def teacher_options(tmp_path) -> dict:
     return {**TEACHER, 'path': str(tmp_path / 'teacher.pth')}
 
 
-def distillation(tmp_path, student, **options) -> Distillation:
+def no_image_losses(restored):
+    return {}
+
+
+def distillation(tmp_path, student, **options) -> FrozenTeachers:
     hints = [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 0.5}]
     options = {'teacher': teacher_options(tmp_path), 'hints': hints, **options}
-    return Distillation(options, student, 3, torch.device('cpu'))
+    return FrozenTeachers(options, student, 3, torch.device('cpu'))
 
 
-def test_taps_keep_what_the_modules_put_out_and_leave_no_hook():
+def test_hooks_keep_what_the_modules_put_out_and_are_gone_afterwards():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
     x = torch.randn(1, 3, 8, 8)
-    with FeatureTaps(net, ['0', '1']) as taps:
+    with FeatureHooks(net, ['0', '1']) as hooks:
         net(x)
-    assert torch.equal(taps.features['0'], net[0](x))
-    assert torch.equal(taps.features['1'], net[1](net[0](x)))
+    assert torch.equal(hooks.features['0'], net[0](x))
+    assert torch.equal(hooks.features['1'], net[1](net[0](x)))
     assert all(not module._forward_hooks for module in net.modules())
 
 
-def test_taps_are_removed_after_an_error():
+def test_hooks_are_removed_after_an_error():
     net = nn.Sequential(nn.Conv2d(3, 4, 3))
-    with pytest.raises(RuntimeError), FeatureTaps(net, ['0']):
+    with pytest.raises(RuntimeError), FeatureHooks(net, ['0']):
         net(torch.randn(1, 2, 8, 8))
     assert not net[0]._forward_hooks
 
 
-def test_taps_may_end_the_forward_when_all_have_run():
+def test_hooks_may_end_the_forward_when_all_have_run():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
     x = torch.randn(1, 3, 8, 8)
     ran = []
     net[2].register_forward_hook(lambda *_: ran.append('last'))
-    with FeatureTaps(net, ['1', '0'], stop=True) as taps:
+    with FeatureHooks(net, ['1', '0'], stop=True) as hooks:
         net(x)
         ran.append('never reached')
     assert ran == []
-    assert torch.equal(taps.features['1'], net[1](net[0](x)))
+    assert torch.equal(hooks.features['1'], net[1](net[0](x)))
     assert not net[0]._forward_hooks
 
 
@@ -71,9 +77,9 @@ def test_teacher_runs_only_as_deep_as_its_last_hint(tmp_path):
         layers = []
         for module in distill.teachers['teacher'].model:
             module.register_forward_hook(lambda *_, layers=layers: layers.append(1))
-        with distill.student_taps(student) as taps:
+        with distill.watch(student) as hooks:
             output = student(picture)
-        terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
+        terms = distill.losses(Lesson(Batch(picture), output, hooks.features, 1, no_image_losses))
         depths[name] = len(layers)
         assert ('l_kd' in terms) == bool(options)
     assert depths == {'hints': 3, 'output too': 5}
@@ -146,10 +152,10 @@ def test_loss_terms_equal_the_formula(tmp_path, time, steps):
     distill = distillation(tmp_path, student, hints=hints, output={'type': 'L1Loss', 'loss_weight': 0.25},
                            schedule={'type': 'linear', 'end_iter': 10})
     picture = torch.rand(2, 3, 12, 12)
-    with distill.student_taps(student) as taps:
+    with distill.watch(student) as hooks:
         output = student(picture)
-    terms = distill.losses(distill.adapters, picture, None, taps.features, output, iteration=4)
-    feature = taps.features['decoder.0']
+    terms = distill.losses(Lesson(Batch(picture), output, hooks.features, 4, no_image_losses))
+    feature = hooks.features['decoder.0']
     teacher_feature = distill.teachers['teacher'].model[:3](picture)
     project = distill.adapters.adapters['dec'].project
     steps_to_match = {'mean': [feature.mean(0)], 'last': [feature[-1]], 'all': list(feature)}[time]
@@ -163,9 +169,9 @@ def test_teacher_is_frozen_and_student_and_adapter_learn(tmp_path):
     student = SpikerIR(size='tiny')
     distill = distillation(tmp_path, student)
     picture = torch.rand(2, 3, 16, 16)
-    with distill.student_taps(student) as taps:
+    with distill.watch(student) as hooks:
         output = student(picture)
-    terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
+    terms = distill.losses(Lesson(Batch(picture), output, hooks.features, 1, no_image_losses))
     terms['l_hint_dec'].backward()
     assert all(p.grad is None and not p.requires_grad for p in distill.teachers['teacher'].parameters())
     assert student.stem.weight.grad.abs().sum() > 0
@@ -180,9 +186,9 @@ def test_several_hints_and_attention_without_projection(tmp_path):
     distill = distillation(tmp_path, student, hints=hints)
     assert isinstance(distill.adapters.adapters['mid'].project, nn.Identity)
     picture = torch.rand(2, 3, 16, 16)
-    with distill.student_taps(student) as taps:
+    with distill.watch(student) as hooks:
         output = student(picture)
-    terms = distill.losses(distill.adapters, picture, None, taps.features, output, 1)
+    terms = distill.losses(Lesson(Batch(picture), output, hooks.features, 1, no_image_losses))
     assert list(terms) == ['l_hint_mid', 'l_hint_dec']
     assert all(torch.isfinite(term) and term > 0 for term in terms.values())
 
@@ -201,7 +207,7 @@ def test_mistakes_get_one_sentence(tmp_path, options, sentence):
 def test_teacher_of_other_channels_and_unusable_hint_names(tmp_path):
     options = {'teacher': teacher_options(tmp_path), 'output': {'type': 'L1Loss'}}
     with pytest.raises(UserError, match='teacher DnCNN cannot read pictures of 1 channels .*for in_ch: 1'):
-        Distillation(options, SpikerIR(in_ch=1, size='tiny'), 1, torch.device('cpu'))
+        FrozenTeachers(options, SpikerIR(in_ch=1, size='tiny'), 1, torch.device('cpu'))
     with pytest.raises(UserError, match='holds a dot; write a plain word, such as dec_0'):
         build_hint({'name': 'dec.0', 'teacher': 'model.2', 'student': 'decoder.0'}, ['teacher'])
 
@@ -215,4 +221,4 @@ def test_incomplete_hint_and_untrained_teacher():
     with pytest.raises(UserError, match='lacks teacher, student'):
         build_hint({'name': 'dec'}, ['teacher'])
     with pytest.raises(UserError, match='an untrained teacher teaches nothing'):
-        Distillation({'teacher': TEACHER, 'hints': []}, SpikerIR(size='tiny'), 3, torch.device('cpu'))
+        FrozenTeachers({'teacher': TEACHER, 'hints': []}, SpikerIR(size='tiny'), 3, torch.device('cpu'))

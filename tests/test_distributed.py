@@ -24,6 +24,8 @@ from basicsr.models.sr_model import SRModel
 from basicsr_snn import test as snn_test
 from basicsr_snn import train as snn_train
 from basicsr_snn.errors import UserError
+from basicsr_snn.pipeline import stopping
+from basicsr_snn.pipeline.run import exit_on_user_error
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 two_processes = pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would ask for two GPUs')
@@ -249,12 +251,12 @@ def signal_at(monkeypatch):
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_stopped_and_resumed_training_equals_an_uninterrupted_one(root, signal_at, number):
     whole = trained(root, options(root, batch_size_per_gpu=4) | {'name': 'whole'})
-    handlers = [signal.getsignal(number) for number in snn_train.STOP_SIGNALS]
+    handlers = [signal.getsignal(number) for number in stopping.STOP_SIGNALS]
     signal_at(number, iteration=3)
     with pytest.raises(SystemExit) as stopped:
         trained(root, options(root, batch_size_per_gpu=4))
     assert stopped.value.code == 128 + number
-    assert [signal.getsignal(number) for number in snn_train.STOP_SIGNALS] == handlers
+    assert [signal.getsignal(number) for number in stopping.STOP_SIGNALS] == handlers
     assert [file.name for file in (root / 'experiments/tiny/training_states').iterdir()] == ['3.state']
     signal_at(number, iteration=-1)
     resumed = trained(root, options(root, batch_size_per_gpu=4), '--auto_resume')
@@ -274,7 +276,7 @@ def test_validation_is_stopped(root, monkeypatch):
 @pytest.fixture
 def watched(monkeypatch):
     """A stop request of a process among others, its model (which records its saves) and what the others answer."""
-    request, answers = snn_train.StopRequest(), []
+    request, answers = stopping.StopRequest(), []
     request.sampler = SimpleNamespace(epoch=7)
     model = SimpleNamespace(opt={'dist': True}, device='cpu', optimize_parameters=lambda current_iter: None,
                             test=lambda: None, saves=[])
@@ -287,21 +289,21 @@ def watched(monkeypatch):
 def test_a_process_stops_with_the_others(watched):
     _, model, answers = watched
     answers += [lambda: 0, lambda: signal.SIGTERM]
-    for iteration in range(snn_train.ASK_EVERY, 2 * snn_train.ASK_EVERY):
+    for iteration in range(stopping.ASK_EVERY, 2 * stopping.ASK_EVERY):
         model.optimize_parameters(iteration)
     assert len(answers) == 1, 'the others are asked too often'
     with pytest.raises(SystemExit, match='143'):
-        model.optimize_parameters(2 * snn_train.ASK_EVERY)
-    assert model.saves == [(7, 2 * snn_train.ASK_EVERY)]
+        model.optimize_parameters(2 * stopping.ASK_EVERY)
+    assert model.saves == [(7, 2 * stopping.ASK_EVERY)]
 
 
 def test_a_signal_during_the_agreement_is_not_lost(watched):
     request, model, answers = watched
     answers += [lambda: request.receive(signal.SIGINT, None) or 0, lambda: 0]
-    model.optimize_parameters(snn_train.ASK_EVERY)
+    model.optimize_parameters(stopping.ASK_EVERY)
     with pytest.raises(SystemExit, match='130'):
-        model.optimize_parameters(2 * snn_train.ASK_EVERY)
-    assert model.saves == [(7, 2 * snn_train.ASK_EVERY)]
+        model.optimize_parameters(2 * stopping.ASK_EVERY)
+    assert model.saves == [(7, 2 * stopping.ASK_EVERY)]
 
 
 def test_test_pipeline_scores_the_trained_network(root, monkeypatch):
@@ -324,7 +326,7 @@ def test_user_errors(tmp_path, main, capsys):
         main(['-opt', str(tmp_path / 'no.yml')])
     assert sys.argv is kept
     with pytest.raises(SystemExit) as stopped:
-        snn_train.run(lambda: main(['-opt', str(tmp_path / 'no.yml')]))
+        exit_on_user_error(lambda: main(['-opt', str(tmp_path / 'no.yml')]))
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count('\n') == 1
 

@@ -23,11 +23,11 @@ from basicsr_snn.archs.esdnet_arch import (
     parameters_seen_by_thop,
     threshold_of,
 )
+from basicsr_snn.archs.esdnet_attention import MultiDimensionalAttention
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.options import read_options
-from basicsr_snn.restoring import deployed
-from basicsr_snn.spiking.attention import MultiDimensionalAttention
+from basicsr_snn.inference.calling import deployed
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 from basicsr_snn.spiking.ternary import parameters_of

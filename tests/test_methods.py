@@ -8,12 +8,12 @@ from torch import nn
 from trainings import TEACHER, batch, built, checkpoint, distilling, log_of, train, training
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR, running_mean
-from basicsr_snn.distill.tandem import Tandem
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.losses.blurred_hint_loss import BlurAndRestore, BlurredHintLoss
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel
-from basicsr_snn.restoring import deployed
+from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import build_neuron
 
@@ -49,12 +49,12 @@ def test_blurred_hint_is_the_mean_square_behind_its_restoring_block(work):
     hint = {'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 2.0,
             'loss': {'type': 'BlurredHintLoss', 'drop': 0.0}}
     model = distilled(work, hints=[hint])
-    term = model.compute_losses(1)['l_hint_dec']
-    adapter = model.net_adapters.adapters['dec']
-    with model.distillation.student_taps(model.net_g) as taps:
+    term = model.compute_losses(model.batch, 1)['l_hint_dec']
+    adapter = model.teaching.adapters.adapters['dec']
+    with model.teaching.watch(model.net_g) as hooks:
         model.net_g(model.lq)
-    student = adapter.tail.restore(adapter.project(taps.features['decoder.0'].mean(0)))
-    teacher = model.distillation.teachers['teacher'].model[:3](model.lq)
+    student = adapter.tail.restore(adapter.project(hooks.features['decoder.0'].mean(0)))
+    teacher = model.teaching.teachers['teacher'].model[:3](model.lq)
     assert term.item() == pytest.approx(2 * (student - teacher).square().mean().item(), rel=1e-4)
     model.optimize_parameters(1)
     assert all(parameter.grad is not None for parameter in adapter.parameters())
@@ -68,11 +68,11 @@ def test_blurred_hints_refuse_to_drop_everything():
 def test_tail_runs_the_students_feature_through_the_rest_of_the_teacher(work):
     tail = {'name': 'mid', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 0.5}
     model = distilled(work, tails=[tail])
-    term = model.compute_losses(1)['l_tail_mid']
-    with model.distillation.student_taps(model.net_g) as taps:
+    term = model.compute_losses(model.batch, 1)['l_tail_mid']
+    with model.teaching.watch(model.net_g) as hooks:
         model.net_g(model.lq)
-    feature = model.net_adapters.adapters['mid'].project(taps.features['decoder.0'].mean(0))
-    teacher = model.distillation.teachers['teacher']
+    feature = model.teaching.adapters.adapters['mid'].project(hooks.features['decoder.0'].mean(0))
+    teacher = model.teaching.teachers['teacher']
     picture = model.lq - teacher.model[3:](feature)  # DnCNN predicts the noise
     assert term.item() == pytest.approx(0.5 * (picture - model.gt).abs().mean().item(), rel=1e-4)
     term.backward()
@@ -87,16 +87,16 @@ def test_the_ann_twin_may_teach_by_hints_and_by_its_tail(work):
     model = distilled(work, teachers=[{'name': 'twin', 'network': network, 'path': 'twin.pth'}],
                       hints=[{'name': 'dec', 'teacher': 'decoder.0', 'student': 'decoder.0', 'weight': 2.0}],
                       tails=[{'name': 'mid', 'teacher': 'middle', 'student': 'middle'}])
-    terms = model.compute_losses(1)
-    twin, adapters = model.distillation.teachers['twin'], model.net_adapters.adapters
-    with model.distillation.student_taps(model.net_g) as taps:
+    terms = model.compute_losses(model.batch, 1)
+    twin, adapters = model.teaching.teachers['twin'], model.teaching.adapters.adapters
+    with model.teaching.watch(model.net_g) as hooks:
         model.net_g(model.lq)
-    with model.distillation.student_taps(twin) as of_twin:
+    with model.teaching.watch(twin) as of_twin:
         twin(model.lq)
-    mine = adapters['dec'].project(taps.features['decoder.0'].mean(0))
+    mine = adapters['dec'].project(hooks.features['decoder.0'].mean(0))
     assert terms['l_hint_dec'].item() == pytest.approx(
         2 * (mine - of_twin.features['decoder.0'][0]).square().mean().item(), rel=1e-4)
-    x = twin.up[0](adapters['mid'].project(taps.features['middle'].mean(0))[None])
+    x = twin.up[0](adapters['mid'].project(hooks.features['middle'].mean(0))[None])
     x = twin.decoder[0](x + twin.encoder[0](twin.stem(model.lq)[None]))
     picture = model.lq + twin.head(x)[0]
     assert terms['l_tail_mid'].item() == pytest.approx((picture - model.gt).abs().mean().item(), rel=1e-4)
@@ -111,11 +111,11 @@ def test_several_teachers_give_hints_by_name_and_a_mean_picture(work):
         hints=[{'name': 'a', 'teacher': 'model.2', 'student': 'decoder.0'},
                {'name': 'b', 'of': 'half', 'teacher': 'model.2', 'student': 'decoder.0'}],
         output={'type': 'MSELoss', 'loss_weight': 3.0})
-    terms = model.compute_losses(1)
+    terms = model.compute_losses(model.batch, 1)
     assert {'l_hint_a', 'l_hint_b', 'l_kd'} <= set(terms)
-    teachers = model.distillation.teachers
+    teachers = model.teaching.teachers
     mean = (teachers['full'](model.lq) + teachers['half'](model.lq, sigma=model.sigma)) / 2
-    assert terms['l_kd'].item() == pytest.approx(3 * (model.output - mean).square().mean().item(), rel=1e-4)
+    assert terms['l_kd'].item() == pytest.approx(3 * (model.net_g(model.lq) - mean).square().mean().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(('distill', 'sentence'), [
@@ -130,25 +130,25 @@ def test_mistakes_in_the_block_get_one_sentence(work, distill, sentence):
 
 def test_twin_and_base_learn_the_task_and_are_drawn_together(work):
     model = distilled(work, teacher=TWIN, output={'type': 'MSELoss', 'loss_weight': 5.0})
-    assert not torch.equal(model.net_twin.stem.weight, model.net_g.stem.weight)
-    terms = model.compute_losses(1)
-    twin = model.net_twin(model.lq)
-    assert terms['l_kd'].item() == pytest.approx(5 * (model.output - twin).square().mean().item(), rel=1e-4)
+    assert not torch.equal(model.teaching.trained['net_twin'].stem.weight, model.net_g.stem.weight)
+    terms = model.compute_losses(model.batch, 1)
+    twin = model.teaching.trained['net_twin'](model.lq)
+    assert terms['l_kd'].item() == pytest.approx(5 * (model.net_g(model.lq) - twin).square().mean().item(), rel=1e-4)
     assert terms['l_twin'].item() == pytest.approx(
         (twin - model.gt).abs().mean().item() + model.cri_fft(twin, model.gt).item(), rel=1e-4)
     terms['l_kd'].backward()
     assert model.net_g.stem.weight.grad.abs().sum() > 0
-    assert model.net_twin.stem.weight.grad.abs().sum() > 0
+    assert model.teaching.trained['net_twin'].stem.weight.grad.abs().sum() > 0
     assert len(model.optimizers) == 2
-    before = model.net_twin.stem.weight.detach().clone()
+    before = model.teaching.trained['net_twin'].stem.weight.detach().clone()
     model.optimize_parameters(1)
-    assert not torch.equal(before, model.net_twin.stem.weight)
+    assert not torch.equal(before, model.teaching.trained['net_twin'].stem.weight)
 
 
 def test_matching_may_start_late(work):
     model = distilled(work, teacher={**TWIN, 'start_iter': 3}, output={'type': 'MSELoss'})
-    assert 'l_kd' not in model.compute_losses(2)
-    assert 'l_kd' in model.compute_losses(3)
+    assert 'l_kd' not in model.compute_losses(model.batch, 2)
+    assert 'l_kd' in model.compute_losses(model.batch, 3)
 
 
 def test_twin_is_resumed_and_no_part_of_the_students_file(work):
@@ -173,7 +173,7 @@ def test_losses_at_every_step_are_those_of_the_running_mean(work):
     network = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'T': 3, 'neuron': {'type': 'LIFNode'}}
     model = built(training(network_g=network, train={**training()['train'], 'every_step': True}))
     model.feed_data(batch())
-    terms = model.compute_losses(1)
+    terms = model.compute_losses(model.batch, 1)
     net = model.net_g.eval()
     by_steps = []
     for steps in (1, 2, 3):
@@ -232,14 +232,14 @@ def test_tandem_network_folds_to_the_same_pictures_at_every_stage(iteration, nor
 @pytest.mark.parametrize('distill', [{'output': {'type': 'L1Loss'}}, {'teacher': TWIN, 'output': {'type': 'MSELoss'}}])
 def test_a_teacher_is_not_asked_any_more_after_its_last_iteration(work, distill):
     model = distilled(work, **distill, until=2)
-    teacher = model.net_twin or model.distillation.teachers['teacher']
+    teacher = model.teaching.trained.get('net_twin') or model.teaching.teachers['teacher']
     asked = []
     teacher.register_forward_hook(lambda *_: asked.append(step))
     for step in (1, 2, 3, 4):
         model.optimize_parameters(step)
         assert ('l_kd' in model.loss_terms) == (step <= 2)
     assert asked == [1, 2]
-    model.compute_losses(5)['l_pix'].backward()
+    model.compute_losses(model.batch, 5)['l_pix'].backward()
 
 
 def test_tandem_begins_as_the_ann_twin():

@@ -18,9 +18,9 @@ import basicsr_snn.test
 import basicsr_snn.train
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import restore
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel, ema_decay_at
-from basicsr_snn.restoring import restore
 
 
 @pytest.mark.parametrize('options', [training, distilling])
@@ -72,8 +72,8 @@ def test_resume_brings_back_adapters_and_keeps_the_teacher(work):
     state = torch.load('experiments/run/training_states/4.state', weights_only=True)
     model.resume_training(state)
     saved = checkpoint('run', 'net_adapters_4.pth')['params']
-    assert all(torch.equal(saved[key], tensor) for key, tensor in model.net_adapters.state_dict().items())
-    kept = model.distillation.teachers['teacher'].state_dict()
+    assert all(torch.equal(saved[key], tensor) for key, tensor in model.teaching.adapters.state_dict().items())
+    kept = model.teaching.teachers['teacher'].state_dict()
     assert all(torch.equal(teacher[key], tensor) for key, tensor in kept.items())
 
 
@@ -143,7 +143,7 @@ def test_thresholds_and_biases_have_no_weight_decay(work):
     assert (decayed['weight_decay'], kept['weight_decay']) == (0.1, 0.0)
     assert all(p.dim() > 1 for p in decayed['params'])
     assert all(p.dim() <= 1 for p in kept['params'])
-    trained = sum(p.numel() for net in (model.net_g, model.net_adapters) for p in net.parameters())
+    trained = sum(p.numel() for net in (model.net_g, model.teaching.adapters) for p in net.parameters())
     assert sum(p.numel() for group in model.optimizer_g.param_groups for p in group['params']) == trained
 
 
@@ -161,9 +161,9 @@ def test_gradient_clipping_limits_the_norm_over_all_parameters(work, monkeypatch
 def test_loss_terms_are_those_of_the_formulas(work):
     model = built(training())
     model.feed_data(batch())
-    terms = model.compute_losses(1)
-    spectrum = torch.view_as_real(torch.fft.rfft2(model.output - model.gt, norm='ortho'))
-    assert terms['l_pix'].item() == pytest.approx((model.output - model.gt).abs().mean().item())
+    restored, terms = model.student_losses(model.batch)
+    spectrum = torch.view_as_real(torch.fft.rfft2(restored - model.gt, norm='ortho'))
+    assert terms['l_pix'].item() == pytest.approx((restored - model.gt).abs().mean().item())
     assert terms['l_fft'].item() == pytest.approx(0.1 * spectrum.abs().mean().item(), rel=1e-5)
 
 

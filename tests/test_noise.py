@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from basicsr_snn.data import noise
-from basicsr_snn.data.noise import NoiseLevel, NoiseStream, add_gaussian_noise, add_training_noise
 from basicsr_snn.errors import UserError
+from basicsr_snn.images import noise
+from basicsr_snn.images.noise import NoiseLevel, NoiseStream, add_gaussian_noise, add_training_noise
 
 
 def test_test_noise_leaves_the_global_state_alone() -> None:

@@ -12,7 +12,8 @@ from basicsr.archs import build_network
 
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
-from basicsr_snn.options import check_options, keep_datasets, read_options
+from basicsr_snn.pipeline.option_checks import check_options
+from basicsr_snn.pipeline.option_files import keep_datasets, read_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OPTION_FILES = sorted((REPOSITORY / 'options').rglob('*.yml'))

@@ -12,7 +12,7 @@ from basicsr_snn.archs.spikerir_arch import SIZES, SpikerIR
 from basicsr_snn.cli.main import VERBS
 from basicsr_snn.data.gaussian_denoising_dataset import OPTION_KEYS
 from basicsr_snn.losses.hint_loss import CRITERIA
-from basicsr_snn.options import HINT_KEYS, TEACHER_KEYS
+from basicsr_snn.pipeline.option_checks import HINT_KEYS, TEACHER_KEYS
 from basicsr_snn.spiking.neurons import NEURONS
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from basicsr_snn.data import pictures
-from basicsr_snn.data.pictures import list_pictures, picture_size, read_picture, to_channels, to_integers, write_picture
 from basicsr_snn.errors import UserError
+from basicsr_snn.images import files
+from basicsr_snn.images.files import list_pictures, picture_size, read_picture, to_channels, to_integers, write_picture
 
 LOSSLESS_8 = ['.png', '.tif', '.tiff', '.webp', '.bmp']
 EXIF_ORIENTATION, QUARTER_TURN = 0x0112, 6
@@ -163,7 +163,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(pictures.os, 'replace', refuse)
+    monkeypatch.setattr(files.os, 'replace', refuse)
     with pytest.raises(UserError, match=r'a\.png cannot be written \(No space left'):
         write_picture(path, np.zeros((2, 2, 3)))
     assert path.read_bytes() == b'old'

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from basicsr_snn.cli import prepare
-from basicsr_snn.data.pictures import list_pictures, read_picture
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.files import list_pictures, read_picture
 
 
 def run(*arguments: object) -> int:

@@ -12,10 +12,10 @@ from trainings import built, distilling, log_of, train
 
 from basicsr_snn import load
 from basicsr_snn.archs.pretrained_arch import PretrainedANN
-from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 from basicsr_snn.zoo import FOLDER
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 spandrel = pytest.importorskip('spandrel')
 
@@ -81,7 +81,7 @@ def test_decoder_pyramid_teaches_at_every_level(work):
         'hints': [{'name': 'coarse', 'teacher': 'net.decoders.0', 'student': 'middle', 'weight': 2.0},
                   {'name': 'fine', 'teacher': 'net.decoders.1', 'student': 'decoder.0', 'weight': 3.0}]}
     model = built(options)
-    pairings = '; '.join(model.distillation.describe())
+    pairings = '; '.join(model.teaching.describe())
     assert 'student middle 1x(4x16x16) -> teacher net.decoders.0 8x16x16' in pairings
     assert 'student decoder.0 1x(4x32x32) -> teacher net.decoders.1 4x32x32' in pairings
     train(options)
@@ -111,7 +111,7 @@ def test_bench_and_denoise_need_no_second_path(tmp_path, monkeypatch, capsys):
 
 def test_rows_of_the_cache_tell_two_files_apart(tmp_path):
     def fingerprint(file) -> dict:
-        return NetworkContender('x', {'type': 'PretrainedANN', 'path': str(file)}, None).fingerprint()
+        return TrainedNetwork('x', {'type': 'PretrainedANN', 'path': str(file)}, None).fingerprint()
 
     assert fingerprint(DNCNN)['weights'] != fingerprint(network_file(tmp_path, 'NAFNet'))['weights']
 

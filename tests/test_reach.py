@@ -9,8 +9,8 @@ from basicsr_snn import zoo
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.ffdnet_arch import FFDNet
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.reach import reach_of
-from basicsr_snn.tiling import TILE_PAD
+from basicsr_snn.inference.receptive_field import reach_of
+from basicsr_snn.inference.tiling import TILE_PAD
 
 RELU = {'type': 'relu'}
 

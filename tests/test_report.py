@@ -15,18 +15,18 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from basicsr_snn.activity import ActivityWatch, LayerActivity
-from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.energy import OperationCounter, twin_nj_px
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.scoring import Score
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.report import figures, findings
 from basicsr_snn.report.findings import Findings, PictureScore, examine
 from basicsr_snn.report.page import data_uri, fixed, flow, percent, render, short, whole
 from basicsr_snn.report.tables import energy_rows, layer_rows
-from basicsr_snn.restoring import deployed
-from basicsr_snn.scoring import Score
 from basicsr_snn.spiking.signed_ilif import SignedILIF
 from basicsr_snn.zoo import build
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 NETWORK = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
 VOID = {'meta', 'img', 'br', 'hr', 'input', 'link', 'path', 'use', 'rect'}
@@ -107,16 +107,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def contender(tmp_path_factory):
+def trained(tmp_path_factory):
     torch.manual_seed(0)
     weights = tmp_path_factory.mktemp('weights') / 'net.pth'
     torch.save(build(NETWORK).state_dict(), weights)
-    return NetworkContender('my <net>', NETWORK, weights)
+    return TrainedNetwork('my <net>', NETWORK, weights)
 
 
 @pytest.fixture(scope='module')
-def found(contender, folder) -> Findings:
-    return examine(contender, EvaluationSet(block_of_folder(folder, 25, 3)))
+def found(trained, folder) -> Findings:
+    return examine(trained, EvaluationSet(block_of_folder(folder, 25, 3)))
 
 
 def test_layers_of_the_hand_made_network(counted):
@@ -221,8 +221,8 @@ def test_svg_is_small_closed_and_in_the_colours_of_the_page(counted):
     assert 'reads floats' in other
 
 
-def test_scores_and_counts_of_pictures(found, contender, folder):
-    net = deployed(contender.build().net)
+def test_scores_and_counts_of_pictures(found, trained, folder):
+    net = deployed(trained.build().net)
     assert [one.name for one in found.scores] == ['0', '1', '2']
     assert [one.sigma for one in found.scores] == [25, 25, 25]
     clean = cv2.imread(str(folder / '1.png'))[..., ::-1]
@@ -237,10 +237,10 @@ def test_scores_and_counts_of_pictures(found, contender, folder):
     assert [layer.name for layer in found.activity] == [neuron.name for neuron in found.cost.neurons]
 
 
-def test_examples_are_centres(found, contender, folder, monkeypatch):
+def test_examples_are_centres(found, trained, folder, monkeypatch):
     monkeypatch.setattr(findings, 'CROP', 16)
     monkeypatch.setattr(findings, 'EXAMPLES', 2)
-    first, last = examine(contender, EvaluationSet(block_of_folder(folder, 25, 3))).examples
+    first, last = examine(trained, EvaluationSet(block_of_folder(folder, 25, 3))).examples
     assert (first.scored.name, last.scored.name) == ('0', '2')
     clean = cv2.imread(str(folder / '2.png'))[..., ::-1]
     assert np.array_equal(last.clean, clean[12:28, 16:32])
@@ -303,7 +303,7 @@ def test_pages_are_alike_each_time(found, html):
 def test_an_ann_has_no_spikes_on_its_page(folder, tmp_path):
     weights, network = tmp_path / 'relu.pth', {**NETWORK, 'neuron': {'type': 'relu'}}
     torch.save(build(network).state_dict(), weights)
-    page = Page(render(examine(NetworkContender('n', network, weights), EvaluationSet(
+    page = Page(render(examine(TrainedNetwork('n', network, weights), EvaluationSet(
         block_of_folder(folder, 25, 3), 1))))
     assert 'an ANN of' in page.text
     assert 'firing' not in page.text
@@ -343,11 +343,11 @@ def test_numbers_on_the_page(given, shown):
     assert given == shown
 
 
-def test_networks_that_answer_nonsense_are_refused(contender, folder, tmp_path):
+def test_networks_that_answer_nonsense_are_refused(trained, folder, tmp_path):
     weights = {name: torch.full_like(value, float('nan')) for name, value in build(NETWORK).state_dict().items()}
     torch.save(weights, tmp_path / 'nan.pth')
     pictures = EvaluationSet(block_of_folder(folder, 25, 3), 1)
     with pytest.raises(UserError, match='answers with NaN or infinity'):
-        examine(NetworkContender('nan', NETWORK, tmp_path / 'nan.pth'), pictures)
+        examine(TrainedNetwork('nan', NETWORK, tmp_path / 'nan.pth'), pictures)
     with pytest.raises(UserError, match='weight file .* does not exist'):
-        examine(NetworkContender('gone', NETWORK, tmp_path / 'gone.pth'), pictures)
+        examine(TrainedNetwork('gone', NETWORK, tmp_path / 'gone.pth'), pictures)

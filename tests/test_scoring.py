@@ -8,7 +8,7 @@ import pytest
 from basicsr.metrics import calculate_psnr, calculate_ssim
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from basicsr_snn import scoring
+from basicsr_snn.images import scoring
 
 
 def noisy_pair(height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from basicsr_snn.archs.spikerir_arch import SIZES, SpikerIR, pad_to_multiple
+from basicsr_snn.archs.spikerir_arch import SIZES, SpikerIR
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 
 SPIKING = [name for name in NEURONS if is_spiking(build_neuron({'type': name}, 1))]

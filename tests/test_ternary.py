@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import deployed
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.spiking.ternary import (
     TernaryConv2d,
     TernaryWeight,
@@ -20,7 +20,7 @@ from basicsr_snn.spiking.ternary import (
     ternarise,
     unpack,
 )
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 
 def test_codes_and_scale_are_those_of_the_rule():

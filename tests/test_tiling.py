@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
-from basicsr_snn.tiling import tile_spans, tiled_forward
+from basicsr_snn.inference.tiling import tile_spans, tiled_forward
 
 STRIDED_RADIUS = 8
 

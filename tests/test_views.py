@@ -11,9 +11,9 @@ from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.cli.main import main
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.reach import reach_of
-from basicsr_snn.tiling import tiled_forward
-from basicsr_snn.views import TURNS_AND_FLIPS, VIEWS, ManyViews, seen, seen_back
+from basicsr_snn.inference.receptive_field import reach_of
+from basicsr_snn.inference.self_ensemble import TURNS_AND_FLIPS, VIEWS, SelfEnsemble, turn, turn_back
+from basicsr_snn.inference.tiling import tiled_forward
 
 
 class Position(nn.Module):
@@ -40,14 +40,14 @@ def student():
 
 def test_all_views_are_different_and_come_back():
     picture = torch.arange(12.).view(1, 1, 3, 4)
-    views = [seen(picture, *view) for view in TURNS_AND_FLIPS]
+    views = [turn(picture, *view) for view in TURNS_AND_FLIPS]
     assert len({(one.shape, tuple(one.flatten().tolist())) for one in views}) == 8
     for one, view in zip(views, TURNS_AND_FLIPS, strict=True):
-        assert torch.equal(seen_back(one, *view), picture)
+        assert torch.equal(turn_back(one, *view), picture)
 
 
 def test_a_half_turn_takes_back_what_depends_on_the_column():
-    answer = ManyViews(Position(), 2)(torch.zeros(1, 1, 3, 5))
+    answer = SelfEnsemble(Position(), 2)(torch.zeros(1, 1, 3, 5))
     assert torch.equal(answer, torch.full((1, 1, 3, 5), 2.))
 
 
@@ -62,19 +62,19 @@ def test_all_eight_give_the_mean_that_numpy_gives(student):
                 answer = student(torch.from_numpy(view.copy()).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
             expected += np.rot90(np.fliplr(answer) if flip else answer, -turns) / 8
     with torch.no_grad():
-        found = ManyViews(student, 8)(picture)[0].permute(1, 2, 0).numpy()
+        found = SelfEnsemble(student, 8)(picture)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_answer_turns_with_the_picture(student):
-    picture, net = torch.rand(1, 3, 16, 16), ManyViews(student, 8)
+    picture, net = torch.rand(1, 3, 16, 16), SelfEnsemble(student, 8)
     with torch.no_grad():
         for view in TURNS_AND_FLIPS:
-            assert torch.allclose(net(seen(picture, *view)), seen(net(picture), *view), atol=1e-5)
+            assert torch.allclose(net(turn(picture, *view)), turn(net(picture), *view), atol=1e-5)
 
 
 def test_tiles_of_any_size_leave_no_seam(student):
-    picture, net = torch.rand(1, 3, 93, 102), ManyViews(student, 8)
+    picture, net = torch.rand(1, 3, 93, 102), SelfEnsemble(student, 8)
     assert reach_of(net, 3) == reach_of(student, 3)
     with torch.no_grad():
         whole = net(picture)
@@ -82,13 +82,13 @@ def test_tiles_of_any_size_leave_no_seam(student):
 
 
 def test_the_noise_level_is_passed_on():
-    assert ManyViews(Level(), 4)(torch.zeros(1, 1, 4, 6), sigma=25.0).eq(25).all()
+    assert SelfEnsemble(Level(), 4)(torch.zeros(1, 1, 4, 6), sigma=25.0).eq(25).all()
 
 
 def test_operations_of_all_views_are_counted(student):
     picture = torch.rand(1, 3, 16, 16)
     reports = []
-    for net in (student, ManyViews(student, 4)):
+    for net in (student, SelfEnsemble(student, 4)):
         with torch.no_grad(), OperationCounter(net) as counter:
             net(picture)
         reports.append(counter.report())
@@ -100,7 +100,7 @@ def test_operations_of_all_views_are_counted(student):
 
 def test_other_numbers_of_views_are_refused():
     with pytest.raises(UserError, match='3 views were asked for; a picture has 1, 2, 4 or 8'):
-        ManyViews(nn.Identity(), 3)
+        SelfEnsemble(nn.Identity(), 3)
 
 
 def test_the_command_takes_views(tmp_path, monkeypatch):

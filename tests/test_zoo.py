@@ -14,7 +14,8 @@ from basicsr_snn import load, zoo
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo import shipped
+from basicsr_snn.zoo.weights import load_weights
 
 NAMES = [row.name for row in zoo.rows()]
 
@@ -73,9 +74,9 @@ def test_teachers_are_shipped_with_their_licence():
 def test_default_is_the_student_for_channels_and_noise_once_it_is_shipped(monkeypatch):
     teacher = zoo.row('ffdnet_color')
     students = [replace(teacher, name=f'spikerir_small_{kind}') for kind in ('color25', 'colorblind', 'gray25')]
-    monkeypatch.setattr(zoo, 'rows', lambda: (teacher,))
+    monkeypatch.setattr(shipped, 'rows', lambda: (teacher,))
     assert zoo.default_name() == zoo.default_name(1, 25) == 'ffdnet_color'
-    monkeypatch.setattr(zoo, 'rows', lambda: (*students, teacher))
+    monkeypatch.setattr(shipped, 'rows', lambda: (*students, teacher))
     assert zoo.default_name() == zoo.default_name(3, 30) == 'spikerir_small_colorblind'
     assert zoo.default_name(3, 25.0) == 'spikerir_small_color25'
     assert zoo.default_name(1) == zoo.default_name(1, 25) == 'spikerir_small_gray25'
@@ -90,7 +91,7 @@ def test_a_student_is_added_by_its_two_files(tmp_path, monkeypatch):
         f'{{name: tiny, task: t, role: student, file: tiny.pth, sha256: {checksum}, '
         'network: {type: SpikerIR, channels: [4, 8], blocks: [1, 1], norm: bn}, neuron: SignedILIF, T: 1, D: 4, '
         'noise: 25, licence: Apache-2.0, source: here}')
-    monkeypatch.setattr(zoo, 'FOLDER', tmp_path)
+    monkeypatch.setattr(shipped, 'FOLDER', tmp_path)
     zoo.rows.cache_clear()
     try:
         loaded = load('tiny')
@@ -110,7 +111,7 @@ def test_unknown_name_offers_the_nearest():
 
 def test_changed_file_is_refused(monkeypatch):
     row = replace(zoo.row('ffdnet_color'), sha256='0' * 64)
-    monkeypatch.setattr(zoo, 'rows', lambda: (row,))
+    monkeypatch.setattr(shipped, 'rows', lambda: (row,))
     with pytest.raises(UserError, match='not the file that was shipped'):
         load('ffdnet_color')
 

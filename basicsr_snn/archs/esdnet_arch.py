@@ -10,9 +10,9 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from basicsr_snn.archs.spikerir_arch import pad_to_multiple
+from basicsr_snn.archs.esdnet_attention import CHANNEL_REDUCTION, MultiDimensionalAttention
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.attention import CHANNEL_REDUCTION, MultiDimensionalAttention
+from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.spiking.blocks import SpikingConv, fuse_spiking_convs
 from basicsr_snn.spiking.neurons import build_neuron, reset_to_rest
 

@@ -9,8 +9,8 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from basicsr_snn.archs.ffdnet_arch import noise_level_map
-from basicsr_snn.archs.spikerir_arch import pad_at_end
 from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.images.padding import pad_at_end
 
 
 @ARCH_REGISTRY.register()

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fuse_spiking_convs
 from basicsr_snn.spiking.neurons import carried_state, phase_coded, reset_to_rest
 from basicsr_snn.spiking.phase import phase_mean
@@ -174,22 +174,6 @@ def running_mean(steps: Tensor) -> Tensor:
     """Mean of (T, ...) over the first 1, 2, ... T steps, of the same shape."""
     counts = torch.arange(1, len(steps) + 1, dtype=steps.dtype, device=steps.device)
     return steps.cumsum(0) / counts.view(-1, *[1] * (steps.dim() - 1))
-
-
-def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
-    """Pad (N, C, H, W) at the right and the bottom up to a multiple, as :func:`pad_at_end` does."""
-    height, width = picture.shape[-2:]
-    return pad_at_end(picture, -height % multiple, -width % multiple)
-
-
-def pad_at_end(picture: Tensor, bottom: int, right: int) -> Tensor:
-    """Pad (N, C, H, W) by rows at the bottom and columns at the right; mirrored, or replicated where H or W is too
-    small."""
-    height, width = picture.shape[-2:]
-    if not (bottom or right):
-        return picture
-    mode = 'reflect' if bottom < height and right < width else 'replicate'
-    return F.pad(picture, (0, right, 0, bottom), mode=mode)
 
 
 def _neurons_of_parts(stages: Mapping[str, Mapping[str, Any]], junctions: int) -> dict[str, Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.options import keep_datasets, read_options
+from basicsr_snn.pipeline.option_files import keep_datasets, read_options
 
 PHASES = ('test', 'val')
 

@@ -1,4 +1,4 @@
-"""One contender through all pictures: scores, counted operations, speed and memory."""
+"""One candidate through all pictures: scores, counted operations, speed and memory."""
 from __future__ import annotations
 
 import math
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from basicsr_snn.bench.contenders import Contender, Restorer
+from basicsr_snn.bench.candidates import Candidate, Restorer
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.scoring import eight_bits, psnr, ssim
+from basicsr_snn.images.scoring import eight_bits, psnr, ssim
 
 TIMED_RUNS = 3
 SLOW = 10.0
@@ -26,22 +26,22 @@ SLOW = 10.0
 
 
 @torch.inference_mode()
-def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[[], None] = lambda: None) -> Row:
-    """Measure one contender.
+def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[[], None] = lambda: None) -> Row:
+    """Measure one candidate.
 
     Scores are BasicSR's, of 8-bit pictures without border cut off, and none for an untrained network. Operations are
     counted on all pictures. Speed is the median of :data:`TIMED_RUNS` runs on the first picture, memory that of one
     more run.
 
     Args:
-        contender: What to measure.
+        candidate: What to measure.
         pictures: What it restores.
         on_picture: Called after each picture.
 
     Raises:
         UserError: It cannot be built, or answers with other sizes or with NaN.
     """
-    restorer = contender.build()
+    restorer = candidate.build()
     counter = None if restorer.net is None else OperationCounter(restorer.net)
     scores, seconds, pixels = [], 0.0, 0
     for given, clean, sigma in pictures:
@@ -50,14 +50,14 @@ def measure(contender: Contender, pictures: EvaluationSet, on_picture: Callable[
             restored = restorer(given, sigma)
         seconds, pixels = seconds + time.perf_counter() - start, pixels + given.shape[-1] * given.shape[-2]
         check_answer(restored, clean)
-        if contender.trained:
+        if candidate.trained:
             scores.append(_scores(restored, clean))
         on_picture()
     if counter is None:
-        return Row(contender.name, contender.arch, spiking=False, **_means(scores), s_per_mpx=seconds / pixels * 1e6)
+        return Row(candidate.name, candidate.arch, spiking=False, **_means(scores), s_per_mpx=seconds / pixels * 1e6)
     report = counter.report()
     given, _, sigma = next(islice(pictures, 1))
-    return Row(contender.name, contender.arch, **_means(scores), **cost_columns(report),
+    return Row(candidate.name, candidate.arch, **_means(scores), **cost_columns(report),
                s_per_mpx=seconds_per_megapixel(restorer, given, sigma),
                peak_mb=peak_megabytes(restorer, given, sigma), details=cost_details(report))
 

@@ -19,7 +19,7 @@ from basicsr_snn.energy import (
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one contender; None where it has no such figure.
+    """What is known of one candidate; None where it has no such figure.
 
     Attributes:
         name: What it is called.

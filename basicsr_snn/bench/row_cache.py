@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from basicsr_snn.bench.contenders import Contender
+from basicsr_snn.bench.candidates import Candidate
 from basicsr_snn.bench.row import Row
+from basicsr_snn.version import __version__
 
 WITHOUT_EFFECT = ('cli', 'distill', 'losses', 'models')
 """Parts of the package that no row depends on."""
@@ -33,36 +34,34 @@ class RowCache:
         self._folder = folder
         self._pictures = pictures
 
-    def find(self, contender: Contender) -> Row | None:
-        """The row of an equal contender on equal pictures, under the name that the contender has now."""
-        file = self._file(contender)
+    def find(self, candidate: Candidate) -> Row | None:
+        """The row of an equal candidate on equal pictures, under the name that the candidate has now."""
+        file = self._file(candidate)
         if file is None or not file.is_file():
             return None
         try:
             row = Row(**json.loads(file.read_text(encoding='utf-8')))
         except (ValueError, TypeError):  # half written, or of another form: measure again
             return None
-        return replace(row, name=contender.name)
+        return replace(row, name=candidate.name)
 
-    def keep(self, contender: Contender, row: Row) -> None:
+    def keep(self, candidate: Candidate, row: Row) -> None:
         """Write a row down."""
-        file = self._file(contender)
+        file = self._file(candidate)
         if file is not None and not row.error:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(asdict(row)), encoding='utf-8')
 
-    def _file(self, contender: Contender) -> Path | None:
+    def _file(self, candidate: Candidate) -> Path | None:
         if self._folder is None:
             return None
-        content = {'contender': contender.fingerprint(), 'pictures': self._pictures, 'with': environment()}
+        content = {'candidate': candidate.fingerprint(), 'pictures': self._pictures, 'with': environment()}
         text = json.dumps(content, sort_keys=True, default=str)
         return self._folder / f'{hashlib.sha256(text.encode()).hexdigest()}.json'
 
 
 def environment() -> dict[str, Any]:
     """What all rows of a run depend on: package, torch, device, threads."""
-    from basicsr_snn import __version__
-
     cuda = torch.cuda.is_available()
     return {'basicsr_snn': __version__, 'sources': sources_digest(), 'torch': torch.__version__,
             'device': torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),

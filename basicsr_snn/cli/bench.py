@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
 from basicsr_snn.errors import UserError
-from basicsr_snn.views import VIEWS
+from basicsr_snn.inference.self_ensemble import VIEWS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from basicsr_snn.bench.contenders import Contender
+    from basicsr_snn.bench.candidates import Candidate
     from basicsr_snn.bench.evaluation_set import EvaluationSet
     from basicsr_snn.bench.row import Row
     from basicsr_snn.bench.row_cache import RowCache
@@ -72,10 +72,10 @@ def run(args: argparse.Namespace) -> int:
     logger.setLevel(logging.WARNING)
     console = Console(stderr=True)
     try:
-        contenders = _contenders(args)
+        candidates = _candidates(args)
         pictures = _pictures(args, console)
         cache = RowCache(None if args.no_cache else args.cache, '' if args.no_cache else pictures.fingerprint())
-        rows = _rows(contenders, pictures, cache, console)
+        rows = _rows(candidates, pictures, cache, console)
     finally:
         logger.setLevel(logging.INFO)
     shown = Console()
@@ -113,18 +113,14 @@ def _writing(file: Path) -> Iterator[None]:
         raise UserError(f'{file} cannot be written ({error}); give the path of a file.') from error
 
 
-def _contenders(args: argparse.Namespace) -> list[Contender]:
-    from basicsr_snn.bench.contenders import (
-        BM3DContender,
-        contender_of_options,
-        shipped_contender,
-        with_own_names,
-        with_views,
-    )
+def _candidates(args: argparse.Namespace) -> list[Candidate]:
+    from basicsr_snn.bench.candidates import BM3DCandidate, with_own_names
+    from basicsr_snn.pipeline.option_files import network_of_option_file
+    from basicsr_snn.zoo.trained_network import shipped_network
 
-    networks = [with_views(network, args.views)
-                for network in (*map(contender_of_options, args.opt), *map(shipped_contender, args.name))]
-    return [*with_own_names(networks), *([BM3DContender()] if args.bm3d else [])]
+    networks = [network.with_views(args.views)
+                for network in (*map(network_of_option_file, args.opt), *map(shipped_network, args.name))]
+    return [*with_own_names(networks), *([BM3DCandidate()] if args.bm3d else [])]
 
 
 def _pictures(args: argparse.Namespace, console: Console) -> EvaluationSet:
@@ -145,20 +141,20 @@ def _pictures(args: argparse.Namespace, console: Console) -> EvaluationSet:
     return EvaluationSet(blocks, args.pictures)
 
 
-def _rows(contenders: list[Contender], pictures: EvaluationSet, cache: RowCache, console: Console) -> list[Row]:
+def _rows(candidates: list[Candidate], pictures: EvaluationSet, cache: RowCache, console: Console) -> list[Row]:
     from rich import progress
 
     columns = (progress.TextColumn('{task.description}'), progress.BarColumn(), progress.MofNCompleteColumn(),
                progress.TimeRemainingColumn())
     rows = []
     with progress.Progress(*columns, console=console) as bar:
-        task = bar.add_task('bench', total=len(contenders) * len(pictures))
-        for done, contender in enumerate(contenders):
-            bar.update(task, description=contender.name, completed=done * len(pictures))
-            rows.append(_row(contender, pictures, cache, console, lambda: bar.advance(task)))
+        task = bar.add_task('bench', total=len(candidates) * len(pictures))
+        for done, candidate in enumerate(candidates):
+            bar.update(task, description=candidate.name, completed=done * len(pictures))
+            rows.append(_row(candidate, pictures, cache, console, lambda: bar.advance(task)))
             if rows[-1].error:
-                _say(console, f'{contender.name} failed: {rows[-1].error}')
-        bar.update(task, completed=len(contenders) * len(pictures))
+                _say(console, f'{candidate.name} failed: {rows[-1].error}')
+        bar.update(task, completed=len(candidates) * len(pictures))
     return rows
 
 
@@ -166,22 +162,22 @@ def _say(console: Console, sentence: str) -> None:
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def _row(contender: Contender, pictures: EvaluationSet, cache: RowCache, console: Console,
+def _row(candidate: Candidate, pictures: EvaluationSet, cache: RowCache, console: Console,
          on_picture: Callable[[], None]) -> Row:
     from basicsr_snn.bench.measuring import measure
     from basicsr_snn.bench.row import Row
 
     try:
-        kept = cache.find(contender)
-        row = kept or measure(contender, pictures, on_picture)
+        kept = cache.find(candidate)
+        row = kept or measure(candidate, pictures, on_picture)
     except Exception as error:  # one network must not cost the others; it is a row with its reason, and sets the status
         reason = ' '.join(str(error).split()) or type(error).__name__
-        return Row(contender.name, contender.arch, error=reason)
+        return Row(candidate.name, candidate.arch, error=reason)
     if kept is None:
         try:
-            cache.keep(contender, row)
+            cache.keep(candidate, row)
         except OSError as error:
-            _say(console, f'the row of {contender.name} is not kept for later runs ({error})')
+            _say(console, f'the row of {candidate.name} is not kept for later runs ({error})')
     return row
 
 

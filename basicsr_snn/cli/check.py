@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the verb out; a ``UserError`` lists what is wrong."""
-    from basicsr_snn.checking import check_option_file
+    from basicsr_snn.pipeline.dry_run import check_option_file
 
     report = check_option_file(args.opt, args.force_yml)
     width = max(len(name) for name, _ in report)

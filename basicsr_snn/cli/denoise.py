@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.errors import UserError, near_matches
-from basicsr_snn.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
-from basicsr_snn.views import VIEWS
+from basicsr_snn.inference.self_ensemble import VIEWS
+from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import nn
 
-    from basicsr_snn.denoising import Denoiser
-    from basicsr_snn.scoring import Score
+    from basicsr_snn.images.scoring import Score
+    from basicsr_snn.inference.denoising import Denoiser
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -113,7 +113,7 @@ def plan(given: Path, output: Path, suffix: str = '', ext: str = 'auto',
         UserError: No such input, no pictures, an unknown extension, or a result that would overwrite an input or
             another result.
     """
-    from basicsr_snn.data.pictures import EXTENSIONS
+    from basicsr_snn.images.files import EXTENSIONS
 
     if ext != 'auto':
         ext = '.' + ext.lower().removeprefix('.')
@@ -134,7 +134,7 @@ def plan(given: Path, output: Path, suffix: str = '', ext: str = 'auto',
 
 
 def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
-    from basicsr_snn.data.pictures import list_pictures
+    from basicsr_snn.images.files import list_pictures
 
     if not given.exists():
         near = near_matches(given.name, sorted(path.name for path in given.parent.glob('*')))
@@ -189,10 +189,10 @@ class _Batch:
                     self.failures.append((source, ' '.join(str(error).split()) or type(error).__name__))
 
     def _restore_one(self, source: Path, target: Path) -> None:
-        from basicsr_snn.data.noise import NoiseStream
-        from basicsr_snn.data.pictures import format_for, read_picture, write_picture
-        from basicsr_snn.denoising import restore_picture
-        from basicsr_snn.scoring import score
+        from basicsr_snn.images.files import format_for, read_picture, write_picture
+        from basicsr_snn.images.noise import NoiseStream
+        from basicsr_snn.images.scoring import score
+        from basicsr_snn.inference.denoising import restore_picture
 
         picture = read_picture(source)
         if picture.profile:
@@ -245,7 +245,7 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]
 def _denoiser(args: argparse.Namespace) -> Denoiser:
     """The network that the arguments ask for."""
     from basicsr_snn import zoo
-    from basicsr_snn.restoring import deployed
+    from basicsr_snn.inference.calling import deployed
 
     if args.weights and not args.opt:
         raise UserError(f'--weights {args.weights} was given without -opt; add the option file whose network_g it '
@@ -261,13 +261,13 @@ def _ready(args: argparse.Namespace, net: nn.Module, contrast: float = 1.0) -> D
     """A network on the GPU where there is one, told the noise level where it takes one."""
     import torch
 
-    from basicsr_snn.denoising import Denoiser
-    from basicsr_snn.restoring import channels_of
-    from basicsr_snn.views import ManyViews
+    from basicsr_snn.inference.calling import channels_of
+    from basicsr_snn.inference.denoising import Denoiser
+    from basicsr_snn.inference.self_ensemble import SelfEnsemble
 
     net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
-    net = ManyViews(net, args.views) if args.views > 1 else net
+    net = SelfEnsemble(net, args.views) if args.views > 1 else net
     return Denoiser(net, channels_of(net), args.tile, args.tile_pad, sigma, contrast)
 
 
@@ -276,21 +276,21 @@ def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
     from basicsr.utils.options import ordered_yaml
 
     from basicsr_snn import zoo
-    from basicsr_snn.bench.contenders import contender_of
-    from basicsr_snn.weights import load_weights
+    from basicsr_snn.zoo.trained_network import network_of_options
+    from basicsr_snn.zoo.weights import load_weights
 
     try:
         options = yaml.load(Path(option_file).read_text(encoding='utf-8'), Loader=ordered_yaml()[0])
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f'{option_file} is no valid YAML ({error}); correct that line.') from error
-    contender = contender_of(option_file, options, option_file)
+    trained = network_of_options(option_file, options, option_file)
     if weights is not None:
-        net = zoo.build(contender.network)
+        net = zoo.build(trained.network)
         load_weights(net, weights)
         return net
-    if not contender.trained:
+    if not trained.trained:
         raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
-    return contender.loaded()
+    return trained.loaded()
 
 
 def _score_table(scores: list[tuple[str, Score]]) -> Table:

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
         args.output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'-o {args.output} cannot be written ({error}); give another file.') from error
-    contender = trained_network(args)
-    finding = export(contender.loaded(), contender.network, args.format, args.output)
-    sys.stdout.write(f'{contender.name} written to {args.output} ({args.output.stat().st_size / 1000:,.0f} kB): '
+    trained = trained_network(args)
+    finding = export(trained.loaded(), trained.network, args.format, args.output)
+    sys.stdout.write(f'{trained.name} written to {args.output} ({args.output.stat().st_size / 1000:,.0f} kB): '
                      f'{finding}\n')
     return 0

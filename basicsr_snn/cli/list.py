@@ -64,7 +64,7 @@ def inventory() -> dict[str, list]:
 
 def _describe(row: Row) -> dict[str, Any]:
     from basicsr_snn import zoo
-    from basicsr_snn.restoring import deployed
+    from basicsr_snn.inference.calling import deployed
     from basicsr_snn.spiking.ternary import footprint_of, parameters_of
 
     net = deployed(zoo.build(row.network))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from basicsr_snn import __version__
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.version import __version__
 
 VERBS = ('train', 'test', 'denoise', 'bench', 'report', 'export', 'list', 'prepare', 'check')
 """Each is a module of this package with ``add_parser(subparsers)`` and ``run(args) -> int``."""

@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.errors import UserError
 
 if TYPE_CHECKING:
-    from basicsr_snn.bench.contenders import NetworkContender
+    from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
 def add_network_arguments(parser: argparse.ArgumentParser, option_file: str) -> None:
@@ -33,19 +32,20 @@ def check_network_arguments(args: argparse.Namespace) -> None:
                         '--weights W, without -n.')
 
 
-def trained_network(args: argparse.Namespace) -> NetworkContender:
+def trained_network(args: argparse.Namespace) -> TrainedNetwork:
     """The network that the arguments name.
 
     Raises:
         UserError: Unknown name, an option file with mistakes, no weights.
     """
-    from basicsr_snn.bench.contenders import contender_of_options, shipped_contender
+    from basicsr_snn.pipeline.option_files import network_of_option_file
+    from basicsr_snn.zoo.trained_network import shipped_network
 
     if args.name:
-        return shipped_contender(args.name)
-    contender = contender_of_options(args.opt)
+        return shipped_network(args.name)
+    network = network_of_option_file(args.opt)
     if args.weights:
-        return replace(contender, weights=args.weights, param_key=None)
-    if not contender.trained:
+        return network.with_weights(args.weights)
+    if not network.trained:
         raise UserError(f'{args.opt} names no weights (path: pretrain_network_g); add --weights FILE.')
-    return contender
+    return network

@@ -15,8 +15,8 @@ import numpy as np
 from basicsr.utils.lmdb_util import LmdbMaker
 from tqdm import tqdm
 
-from basicsr_snn.data.pictures import decode, list_pictures, picture_size, read_bytes
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.files import decode, list_pictures, picture_size, read_bytes
 
 LMDB_SUFFIX = '.lmdb'
 PNG_LEVEL = 1  # BasicSR's choice for pictures that are read often: fast to unpack, a few per cent larger

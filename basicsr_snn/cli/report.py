@@ -14,9 +14,9 @@ from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_pictu
 from basicsr_snn.errors import UserError
 
 if TYPE_CHECKING:
-    from basicsr_snn.bench.contenders import NetworkContender
     from basicsr_snn.bench.evaluation_set import EvaluationSet
     from basicsr_snn.report.findings import Findings
+    from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 CHANNEL_OPTIONS = ('in_ch', 'in_nc', 'num_in_ch')
 """What architectures call the channels of their input; colour where none is given."""
@@ -51,18 +51,18 @@ def run(args: argparse.Namespace) -> int:
     logger = get_root_logger()
     logger.setLevel(logging.WARNING)
     try:
-        contender = trained_network(args)
-        found = _examine(contender, _pictures(args, contender))
+        trained = trained_network(args)
+        found = _examine(trained, _pictures(args, trained))
     finally:
         logger.setLevel(logging.INFO)
     from basicsr_snn.report.page import render
 
-    file = args.output / f'{re.sub(r"[^0-9A-Za-z_.-]+", "_", contender.name)}.html'
+    file = args.output / f'{re.sub(r"[^0-9A-Za-z_.-]+", "_", trained.name)}.html'
     try:
         file.write_text(render(found), encoding='utf-8')
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error}); give another folder as -o.') from error
-    sys.stdout.write(f'{contender.name} on {found.pictures}: {found.mean("psnr"):.2f} dB; written to {file}\n')
+    sys.stdout.write(f'{trained.name} on {found.pictures}: {found.mean("psnr"):.2f} dB; written to {file}\n')
     return 0
 
 
@@ -83,16 +83,16 @@ def _make_folder(folder: Path) -> None:
         raise UserError(f'-o {folder} cannot be made ({error}); give the path of a folder.') from error
 
 
-def _pictures(args: argparse.Namespace, contender: NetworkContender) -> EvaluationSet:
+def _pictures(args: argparse.Namespace, trained: TrainedNetwork) -> EvaluationSet:
     from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder, blocks_of_options
 
     if args.input is None:
         return EvaluationSet(blocks_of_options(args.opt, args.sets), args.pictures)
-    channels = next((contender.network[key] for key in CHANNEL_OPTIONS if key in contender.network), 3)
+    channels = next((trained.network[key] for key in CHANNEL_OPTIONS if key in trained.network), 3)
     return EvaluationSet(block_of_folder(args.input, args.noise, channels), args.pictures)
 
 
-def _examine(contender: NetworkContender, pictures: EvaluationSet) -> Findings:
+def _examine(trained: TrainedNetwork, pictures: EvaluationSet) -> Findings:
     from rich import progress
     from rich.console import Console
 
@@ -102,4 +102,4 @@ def _examine(contender: NetworkContender, pictures: EvaluationSet) -> Findings:
                progress.TimeRemainingColumn())
     with progress.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task('report', total=len(pictures))
-        return examine(contender, pictures, lambda: bar.advance(task))
+        return examine(trained, pictures, lambda: bar.advance(task))

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: An option or path cannot be used.
     """
-    from basicsr_snn.test import main
+    from basicsr_snn.pipeline.run import run_test
 
-    main(pipeline_argv(args), args.sets)
+    run_test(pipeline_argv(args), args.sets)
     return 0

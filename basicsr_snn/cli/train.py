@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: An option, path or checkpoint cannot be used.
     """
-    from basicsr_snn.train import main
+    from basicsr_snn.pipeline.run import run_training
 
-    main(pipeline_argv(args))
+    run_training(pipeline_argv(args))
     return 0

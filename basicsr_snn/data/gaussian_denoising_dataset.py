@@ -13,11 +13,11 @@ from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset
 
 from basicsr_snn.data.draws import seeded_by
-from basicsr_snn.data.noise import NoiseLevel, add_gaussian_noise, add_training_noise
 from basicsr_snn.data.picture_cache import PictureCache
 from basicsr_snn.data.picture_source import PictureSource, open_source
-from basicsr_snn.data.pictures import to_channels, to_float
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.files import to_channels, to_float, to_tensor
+from basicsr_snn.images.noise import NoiseLevel, add_gaussian_noise, add_training_noise
 
 PHASES = ('train', 'val', 'test')
 TRAIN_ONLY = ('gt_size', 'use_hflip', 'use_rot', 'repeat')
@@ -113,7 +113,7 @@ class GaussianDenoisingDataset(Dataset):
     def _test_pair(self, picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         clean, noise = to_float(picture), self.options.noise
         noisy = add_gaussian_noise(clean, noise.values[0], self.options.noise_seed)
-        return _to_tensor(noisy), _to_tensor(clean), noise.draw()
+        return to_tensor(noisy), to_tensor(clean), noise.draw()
 
     def _subset(self) -> range:
         count = len(self.source.names)
@@ -173,10 +173,6 @@ def augment(picture: np.ndarray, mirror: bool, upside_down: bool, transpose: boo
     if upside_down:
         picture = picture[::-1]
     return picture.transpose(1, 0, 2) if transpose else picture
-
-
-def _to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 @dataclass(frozen=True)

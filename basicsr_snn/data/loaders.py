@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from basicsr import train as basicsr_train
 
+from basicsr_snn.compat.replacing import replaced, replaces
 from basicsr_snn.data.draws import DrawSampler
 from basicsr_snn.errors import UserError
 
 
-def create_loaders(upstream: Callable[..., tuple], opt: Mapping[str, Any], logger: Any) -> tuple:
-    """BasicSR's ``create_train_val_dataloader`` with a :class:`DrawSampler`, which goes on where a checkpoint ended.
+@replaces('create_train_val_dataloader', 'basicsr.train')
+def draw_alike_everywhere(upstream: Callable[..., tuple], opt: Mapping[str, Any], logger: Any) -> tuple:
+    """Samples depended on worker and rank, a resumed epoch began anew, and epochs with a rest ended a training early.
+
+    BasicSR's loaders get a :class:`DrawSampler`, which goes on where a checkpoint ended.
 
     Returns:
         Train loader, its sampler, validation loaders, number of epochs, number of iterations.
@@ -29,11 +32,8 @@ def create_loaders(upstream: Callable[..., tuple], opt: Mapping[str, Any], logge
         batch = train['batch_size_per_gpu'] * replicas
         return DrawSampler(len(dataset), batch, _agreed_seed(opt), enlarge_ratio, world_size, rank)
 
-    kept, basicsr_train.EnlargedSampler = basicsr_train.EnlargedSampler, sampler_for
-    try:
+    with replaced('EnlargedSampler', sampler_for, 'basicsr.train'):
         loader, sampler, val_loaders, _, total_iterations = upstream(opt, logger)
-    finally:
-        basicsr_train.EnlargedSampler = kept
     if opt['dist'] and loader.num_workers:
         loader.multiprocessing_context = _preloaded_context()
     iteration = _resume(sampler, opt)

@@ -9,8 +9,8 @@ import lmdb
 import numpy as np
 from basicsr.utils import FileClient
 
-from basicsr_snn.data.pictures import decode, list_pictures, picture_size, read_bytes
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.files import decode, list_pictures, picture_size, read_bytes
 
 META_INFO = 'meta_info.txt'
 META_LINE = re.compile(r'(?P<key>.+)\.png \((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')

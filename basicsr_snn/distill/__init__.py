@@ -1,1 +1,1 @@
-"""What a student learns from a teacher: taps on features, adapters between them, weights over time."""
+"""What a student learns from a teacher: feature hooks, adapters between them, weights over time."""

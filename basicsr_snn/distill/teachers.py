@@ -10,10 +10,10 @@ from basicsr.archs import build_network
 from torch import Tensor, nn
 
 from basicsr_snn.distill.adapters import reduce_time
-from basicsr_snn.distill.taps import FeatureTaps, find_module
+from basicsr_snn.distill.feature_hooks import FeatureHooks, find_module
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore
-from basicsr_snn.weights import load_weights
+from basicsr_snn.inference.calling import restore
+from basicsr_snn.zoo.weights import load_weights
 
 ONLY = 'teacher'
 """Name of the teacher of a block that has one, under ``teacher:``."""
@@ -54,8 +54,8 @@ def build_teacher(options: Mapping[str, Any], device: torch.device) -> nn.Module
     return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
 
 
-def taught(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
-           to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+def run_teacher(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
+                to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
     """Features (N, C, H, W) of a teacher at ``paths`` and, if it is run to the end, its picture; without gradients.
 
     Of a teacher that has time, such as the ANN twin of a student, the mean over its steps.
@@ -64,9 +64,9 @@ def taught(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Ten
     if not paths and not to_the_end:
         return {}, None
     output = None
-    with torch.no_grad(), FeatureTaps(teacher, paths, stop=not to_the_end) as taps:
+    with torch.no_grad(), FeatureHooks(teacher, paths, stop=not to_the_end) as hooks:
         output = restore(teacher, picture, sigma)
-    return {path: reduce_time(feature, 'mean', len(picture)) for path, feature in taps.features.items()}, output
+    return {path: reduce_time(feature, 'mean', len(picture)) for path, feature in hooks.features.items()}, output
 
 
 @contextmanager

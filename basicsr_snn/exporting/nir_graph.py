@@ -12,7 +12,7 @@ from spikingjelly.activation_based.nir_exchange import export_to_nir, import_fro
 from torch import nn
 
 from basicsr_snn.errors import UserError, first_line
-from basicsr_snn.restoring import channels_of
+from basicsr_snn.inference.calling import channels_of
 
 KNOWN = (nn.Conv2d, nn.Linear, nn.AvgPool2d, nn.Flatten, neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode)
 """What NIR has a node for; the neurons with hard reset only."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError, first_line
-from basicsr_snn.restoring import channels_of, deployed
+from basicsr_snn.inference.calling import channels_of, deployed
 
 AGREEMENT = 60.0
 """Least PSNR in dB between the pictures of the source and of the file. Sums in another order may tip a count over."""

@@ -3,18 +3,20 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from basicsr.utils.registry import MODEL_REGISTRY
-from torch import Tensor, nn
+from torch import Tensor
 
-from basicsr_snn.distill.distillation import Distillation
-from basicsr_snn.distill.twin import CotrainedTwin
+from basicsr_snn.data.batch import Batch
+from basicsr_snn.distill.cotrained_twin import CotrainedTwin
+from basicsr_snn.distill.frozen_teachers import FrozenTeachers
+from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
 from basicsr_snn.models.snn_model import SNNModel, groups_by_decay
-from basicsr_snn.restoring import restore
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 
 @MODEL_REGISTRY.register()
@@ -27,18 +29,18 @@ class ANNSNNDistillModel(SNNModel):
     (``output``: KDSNN's response form, arXiv 2304.05627, without a temperature, which a regression has no use for).
     Several teachers stand under ``teachers:``, each with a ``name`` that hints refer to by ``of``; their pictures are
     averaged. A teacher with ``trainable: true`` is a twin trained beside the student
-    (:class:`basicsr_snn.distill.twin.CotrainedTwin`). After the iteration ``until`` no teacher and no twin is run any
-    more, and a step costs what it costs without (our choice).
+    (:class:`basicsr_snn.distill.cotrained_twin.CotrainedTwin`). After the iteration ``until`` no teacher and no twin is
+    run any more, and a step costs what it costs without (our choice).
 
-    The teacher lives in a block of its own, so that BasicSR's resume code cannot redirect its path. Taps are module
-    paths of the unmodified networks. Adapters are made from the real feature shapes, trained beside the student,
-    saved as ``models/net_adapters_<iter>.pth``, resumed, and never part of the student's file. The paper gives hints
-    on decoder features with mean squared error, weight 0.12, and L1 + 0.1 FFT on the picture; 1x1 adapters, the mean
-    over time and constant weights are our choice, since it does not say.
+    The teacher lives in a block of its own, so that BasicSR's resume code cannot redirect its path. Feature hooks
+    name module paths of the unmodified networks. Adapters are made from the real feature shapes, trained beside the
+    student, saved as ``models/net_adapters_<iter>.pth``, resumed, and never part of the student's file. The paper gives
+    hints on decoder features with mean squared error, weight 0.12, and L1 + 0.1 FFT on the picture; 1x1 adapters, the
+    mean over time and constant weights are our choice, since it does not say.
 
     Raises:
         UserError: No ``distill:`` block, wrong hint paths, unfit teacher weights; see
-            :class:`basicsr_snn.distill.distillation.Distillation`.
+            :class:`basicsr_snn.distill.frozen_teachers.FrozenTeachers`.
 
     .. code-block:: yaml
 
@@ -58,9 +60,7 @@ class ANNSNNDistillModel(SNNModel):
           until: 60000
     """
 
-    distillation: Distillation | CotrainedTwin
-    net_twin: nn.Module | None = None
-    has_adapters = False
+    teaching: Teaching
     until = math.inf
 
     def init_training_settings(self) -> None:
@@ -69,60 +69,43 @@ class ANNSNNDistillModel(SNNModel):
             raise UserError('model_type: ANNSNNDistillModel needs a distill: block with a teacher; without one, write '
                             'model_type: SNNModel.')
         self.until = options.get('until') or math.inf
-        if (options.get('teacher') or {}).get('trainable'):
-            self.distillation = CotrainedTwin(options, self.opt.get('manual_seed'))
-            self.net_twin = self.model_to_device(self.distillation.net)
-        else:
-            self._build_distillation(options)
+        self.teaching = self._build_teaching(options)
+        for name, net in self.teaching.trained.items():
+            self.teaching.trained[name] = self.model_to_device(net)
         super().init_training_settings()
 
-    def _build_distillation(self, options: dict[str, Any]) -> None:
+    def _build_teaching(self, options: dict[str, Any]) -> Teaching:
+        if (options.get('teacher') or {}).get('trainable'):
+            return CotrainedTwin(options, self.opt.get('manual_seed'))
         in_ch = self.opt['datasets']['train'].get('in_ch', 3)
-        self.distillation = Distillation(options, self.get_bare_model(self.net_g), in_ch, self.device)
-        self.has_adapters = any(True for _ in self.distillation.adapters.parameters())
-        self.net_adapters = self.distillation.adapters
-        if self.has_adapters:
-            self.net_adapters = self.model_to_device(self.net_adapters)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return groups_by_decay([self.net_g] if self.net_twin else [self.net_g, self.net_adapters])
+        return FrozenTeachers(options, self.get_bare_model(self.net_g), in_ch, self.device)
 
     def setup_optimizers(self) -> None:
-        super().setup_optimizers()
-        if self.net_twin:
-            options = self.distillation.optim or self.opt['train']['optim_g']
-            self.add_optimizer(options, groups_by_decay([self.net_twin]))
+        of_student = self.opt['train']['optim_g']
+        trained = list(self.teaching.trained.values())
+        own = self.teaching.optimizer_options(of_student)
+        if own is None:
+            self.optimizer_g = self.add_optimizer(of_student, groups_by_decay([self.net_g, *trained]))
+        else:
+            super().setup_optimizers()
+            self.add_optimizer(own, groups_by_decay(trained))
 
-    def compute_losses(self, current_iter: int) -> OrderedDict[str, Tensor]:
+    def compute_losses(self, batch: Batch, current_iter: int) -> OrderedDict[str, Tensor]:
         if current_iter > self.until:
-            return super().compute_losses(current_iter)
-        if self.net_twin:
-            return self._losses_beside_twin(current_iter)
-        with self.distillation.student_taps(self.get_bare_model(self.net_g)) as taps:
-            terms = super().compute_losses(current_iter)
-        terms.update(self.distillation.losses(self.net_adapters, self.lq, self.sigma, taps.features, self.output,
-                                              current_iter, self.gt))
-        return terms
-
-    def _losses_beside_twin(self, current_iter: int) -> OrderedDict[str, Tensor]:
-        terms = super().compute_losses(current_iter)
-        twin = restore(self.net_twin, self.lq, self.sigma)
-        terms['l_twin'] = sum(self.image_losses(twin).values())
-        at_every_step = twin.repeat(len(self.output) // len(twin), 1, 1, 1)
-        terms.update(self.distillation.match(self.output, at_every_step, current_iter))
+            return super().compute_losses(batch, current_iter)
+        with self.teaching.watch(self.get_bare_model(self.net_g)) as hooks:
+            restored, terms = self.student_losses(batch)
+        lesson = Lesson(batch, restored, hooks.features, current_iter, partial(self.image_losses, truth=batch.gt))
+        terms.update(self.teaching.losses(lesson))
         return terms
 
     def save(self, epoch: int, current_iter: int) -> None:
-        if self.has_adapters:
-            self.save_network(self.net_adapters, 'net_adapters', current_iter)
-        if self.net_twin:
-            self.save_network(self.net_twin, 'net_twin', current_iter)
+        for name, net in self.teaching.trained.items():
+            self.save_network(net, name, current_iter)
         super().save(epoch, current_iter)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         super().resume_training(resume_state)
-        beside = {'net_adapters': self.net_adapters if self.has_adapters else None, 'net_twin': self.net_twin}
-        for name, net in beside.items():
-            if net:
-                file = Path(self.opt['path']['models']) / f'{name}_{resume_state["iter"]}.pth'
-                load_weights(self.get_bare_model(net), file, 'params')
+        for name, net in self.teaching.trained.items():
+            file = Path(self.opt['path']['models']) / f'{name}_{resume_state["iter"]}.pth'
+            load_weights(self.get_bare_model(net), file, 'params')

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,15 +14,16 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from basicsr_snn.activity.tensorboard import ValidationRecord
-from basicsr_snn.distill.tandem import Tandem
+from basicsr_snn.data.batch import Batch
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import deployed, restore
+from basicsr_snn.inference.calling import deployed, restore
+from basicsr_snn.inference.tiling import TILE_PAD
+from basicsr_snn.models.tandem import Tandem
+from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.phase import PhaseIF
-from basicsr_snn.tiling import TILE_PAD, tiled_forward
-from basicsr_snn.weights import MissingEntryError, load_weights
+from basicsr_snn.zoo.weights import MissingEntryError, load_weights
 
 ENERGY_PICTURES = 2
 """Pictures of a validation whose operations are counted, unless ``val.energy`` says otherwise."""
@@ -42,7 +43,7 @@ class SNNModel(SRModel):
     ``train.every_step: true`` puts the image losses on the running mean of the picture after each time step, so that
     the network may stop after any (temporal decoupling, arXiv 2501.15925, carried over from classification: ours).
     ``train.tandem: {every, groups}`` begins with an ANN whose layers become spiking group by group:
-    :class:`basicsr_snn.distill.tandem.Tandem`.
+    :class:`basicsr_snn.models.tandem.Tandem`.
 
     ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
     step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
@@ -70,9 +71,9 @@ class SNNModel(SRModel):
           metrics: {psnr: {type: calculate_psnr, crop_border: 0}}
     """
 
-    net_deployed: nn.Module | None = None
-    pictures_to_count = 0
-    record: ValidationRecord | None = None
+    batch: Batch
+    open_validation: Validation | None = None
+    """The validation that goes on."""
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
         if (self.opt.get('train') or {}).get('tandem'):  # a layer that does not spike yet leaves its threshold unused
@@ -140,26 +141,31 @@ class SNNModel(SRModel):
             averaged.copy_(buffer)
 
     def feed_data(self, data: dict[str, Any]) -> None:
-        self.lq = data['lq'].to(self.device, memory_format=torch.channels_last, non_blocking=True)
-        self.sigma = data['sigma'].to(self.device) if 'sigma' in data else None
-        if 'gt' in data:
-            self.gt = data['gt'].to(self.device, non_blocking=True)
+        self.batch = Batch.of_item(data, self.device)
+        self.lq, self.sigma = self.batch.lq, self.batch.sigma  # BasicSR's validation reads these and deletes them
+        if self.batch.gt is not None:
+            self.gt = self.batch.gt
 
-    def compute_losses(self, current_iter: int) -> OrderedDict[str, Tensor]:
-        """Run the student on the batch (``self.output``) and return its weighted loss terms by log key."""
+    def compute_losses(self, batch: Batch, current_iter: int) -> OrderedDict[str, Tensor]:
+        """Run the student on a batch and return its weighted loss terms by log key."""
+        return self.student_losses(batch)[1]
+
+    def student_losses(self, batch: Batch) -> tuple[Tensor, OrderedDict[str, Tensor]]:
+        """What the student makes of a batch, (N, C, H, W) or (T*N, C, H, W) one step after the other, and its own
+        loss terms."""
         with SpikeTaps(self.get_bare_model(self.net_g)) if self.cri_rate else nullcontext() as taps:
-            self.output = restore(self.net_g, self.lq, self.sigma)
-        if self.output.dim() == 5:
-            self.output = self.output.flatten(0, 1)
-        terms = self.image_losses(self.output)
+            restored = restore(self.net_g, batch.lq, batch.sigma)
+        if restored.dim() == 5:
+            restored = restored.flatten(0, 1)
+        terms = self.image_losses(restored, batch.gt)
         if self.cri_rate:
-            pixels = self.lq.shape[0] * self.lq.shape[2] * self.lq.shape[3]
+            pixels = batch.lq.shape[0] * batch.lq.shape[2] * batch.lq.shape[3]
             terms['l_rate'] = self.cri_rate(taps.spikes, taps.fan_outs, pixels)
-        return terms
+        return restored, terms
 
-    def image_losses(self, restored: Tensor) -> OrderedDict[str, Tensor]:
+    def image_losses(self, restored: Tensor, truth: Tensor) -> OrderedDict[str, Tensor]:
         """Losses of restored pictures (N, C, H, W), or (T*N, C, H, W) one step after the other, by log key."""
-        truth = self.gt.repeat(len(restored) // len(self.gt), 1, 1, 1)
+        truth = truth.repeat(len(restored) // len(truth), 1, 1, 1)
         terms: OrderedDict[str, Tensor] = OrderedDict()
         if self.cri_pix:
             terms['l_pix'] = self.cri_pix(restored, truth)
@@ -179,7 +185,7 @@ class SNNModel(SRModel):
                 self.tandem.apply(net, current_iter)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        self.loss_terms = self.accumulate_gradients(current_iter, counter or nullcontext())
+        self.loss_terms = self.accumulate_gradients(self.batch, current_iter, counter or nullcontext())
         for optimizer in self.optimizers:
             if self.grad_clip:
                 torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group['params']],
@@ -189,26 +195,17 @@ class SNNModel(SRModel):
             self.model_ema(decay=ema_decay_at(current_iter, self.ema_decay))
         self.training_cost = counter.report() if counter else None
 
-    def accumulate_gradients(self, current_iter: int, counting: AbstractContextManager) -> OrderedDict[str, Tensor]:
-        """Add up the gradients of the parts of the batch; returns the mean of their loss terms, detached."""
+    def accumulate_gradients(self, batch: Batch, current_iter: int,
+                             counting: AbstractContextManager) -> OrderedDict[str, Tensor]:
+        """Add up the gradients of the parts of a batch; returns the mean of their loss terms, detached."""
         mean: OrderedDict[str, Tensor] = OrderedDict()
-        for part in self.parts_of_batch():
-            self.lq, self.gt, self.sigma = part
+        for part in batch.split(self.micro_batches):
             with counting, torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-                terms = self.compute_losses(current_iter)
+                terms = self.compute_losses(part, current_iter)
             (sum(terms.values()) / self.micro_batches).backward()
             for key, term in terms.items():
                 mean[key] = mean.get(key, 0.0) + term.detach() / self.micro_batches
         return mean
-
-    def parts_of_batch(self) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-        """The batch as ``micro_batches`` equal parts (lq, gt, sigma)."""
-        parts, batch = self.micro_batches, len(self.lq)
-        if batch % parts:
-            raise UserError(f'train: micro_batches is {parts}, but the batch of {batch} pictures has no {parts} equal '
-                            f'parts; write a divisor of {batch}.')
-        sigmas = [None] * parts if self.sigma is None else self.sigma.chunk(parts)
-        return list(zip(self.lq.chunk(parts), self.gt.chunk(parts), sigmas, strict=True))
 
     def get_current_log(self) -> OrderedDict[str, float]:
         """Loss terms, firing rate and ACs a pixel of the current batch; called at ``logger.print_freq`` only."""
@@ -223,26 +220,7 @@ class SNNModel(SRModel):
         return log
 
     def test(self) -> None:
-        net = self.net_deployed or self.network_to_deploy()
-        counted = self.pictures_to_count > 0
-        self.pictures_to_count -= counted
-        with self.counted_picture() if counted else nullcontext(), torch.inference_mode():
-            val_opt = self.opt.get('val') or {}
-            if val_opt.get('tile'):
-                self.output = tiled_forward(net, self.lq, val_opt['tile'], val_opt.get('tile_pad', TILE_PAD),
-                                            sigma=self.sigma)
-            else:
-                self.output = restore(net, self.lq, self.sigma)
-        if counted and self.record:
-            self.record.add_pictures(self.lq, self.output, getattr(self, 'gt', None))
-
-    def counted_picture(self) -> ExitStack:
-        """Context that counts operations and, for TensorBoard, watches neurons."""
-        contexts = ExitStack()
-        for context in (self.counter, self.record):
-            if context:
-                contexts.enter_context(context)
-        return contexts
+        self.output = (self.open_validation or self.begin_validation(counted=0, watched=False)).restore(self.batch)
 
     def network_to_deploy(self) -> nn.Module:
         """The network that ships: the moving average where there is one, folded."""
@@ -250,19 +228,23 @@ class SNNModel(SRModel):
 
     def nondist_validation(self, dataloader: DataLoader, current_iter: int | str, tb_logger: Any,
                            save_img: bool) -> None:
-        self.net_deployed = self.network_to_deploy()
-        self.counter = OperationCounter(self.net_deployed)
-        self.pictures_to_count = (self.opt.get('val') or {}).get('energy', ENERGY_PICTURES)
-        counting = self.pictures_to_count > 0
-        self.record = ValidationRecord(self.net_deployed) if counting and tb_logger else None
-        super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
-        if counting:
-            dataset_name = dataloader.dataset.opt['name']
-            self.log_cost(self.counter.report(), dataset_name, current_iter, tb_logger)
-            if self.record:
-                self.record.write(tb_logger, dataset_name, current_iter)
-        self.net_deployed = self.record = None
-        del self.counter
+        counted = (self.opt.get('val') or {}).get('energy', ENERGY_PICTURES)
+        self.open_validation = self.begin_validation(counted, watched=tb_logger is not None)
+        try:
+            super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
+            if counted:
+                dataset_name = dataloader.dataset.opt['name']
+                self.log_cost(self.open_validation.counter.report(), dataset_name, current_iter, tb_logger)
+                if self.open_validation.record:
+                    self.open_validation.record.write(tb_logger, dataset_name, current_iter)
+        finally:
+            self.open_validation = None
+
+    def begin_validation(self, counted: int, watched: bool) -> Validation:
+        """A validation of the network that ships, with the tiles of ``val``."""
+        val_opt = self.opt.get('val') or {}
+        return Validation(self.network_to_deploy(), counted, watched, val_opt.get('tile') or 0,
+                          val_opt.get('tile_pad', TILE_PAD))
 
     def log_cost(self, report: EnergyReport, dataset_name: str, current_iter: int | str, tb_logger: Any) -> None:
         """Write parameters, firing rate, synaptic operations and energy into log and TensorBoard."""

@@ -11,13 +11,13 @@ import torch
 
 from basicsr_snn import zoo
 from basicsr_snn.activity import ActivityWatch, LayerActivity
-from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import channels_of
-from basicsr_snn.scoring import Score, eight_bits, score
+from basicsr_snn.images.scoring import Score, eight_bits, score
+from basicsr_snn.inference.calling import channels_of
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 EXAMPLES = 3
 CROP = 192
@@ -84,26 +84,26 @@ class Findings:
 
 
 @torch.inference_mode()
-def examine(contender: NetworkContender, pictures: EvaluationSet,
+def examine(trained: TrainedNetwork, pictures: EvaluationSet,
             on_picture: Callable[[], None] = lambda: None) -> Findings:
     """Run a network on all pictures.
 
     Args:
-        contender: The network; runs folded, as it ships.
+        trained: The network; runs folded, as it ships.
         pictures: What it restores.
         on_picture: Called after each picture.
 
     Raises:
         UserError: It cannot be built, answers with other sizes or with NaN, or a dataset has no clean pictures.
     """
-    restorer = contender.build()
+    restorer = trained.build()
     counter, watch = OperationCounter(restorer.net), ActivityWatch(restorer.net)
     channels = channels_of(restorer.net)
     scores, examples = [], []
     shown = set(np.linspace(0, len(pictures) - 1, min(EXAMPLES, len(pictures))).round().astype(int))
     for index, (dataset, name, given, clean, sigma) in enumerate(pictures.named()):
         if given.shape[1] != channels:
-            raise UserError(f'{contender.name} reads pictures of {channels} channels, but {name} was given with '
+            raise UserError(f'{trained.name} reads pictures of {channels} channels, but {name} was given with '
                             f'{given.shape[1]}; write in_ch: {channels} for its dataset, or take another network.')
         with counter, watch:
             restored = restorer(given, sigma)
@@ -115,8 +115,8 @@ def examine(contender: NetworkContender, pictures: EvaluationSet,
         if index in shown:
             examples.append(Example(scores[-1], *map(_centre, eight)))
         on_picture()
-    file = contender.weight_file()
-    return Findings(contender.name, contender.network, file.name, zoo.sha256_of(file), pictures.describe(),
+    file = trained.weight_file()
+    return Findings(trained.name, trained.network, file.name, zoo.sha256_of(file), pictures.describe(),
                     tuple(scores), counter.report(), watch.layers(), tuple(examples))
 
 

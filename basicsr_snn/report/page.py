@@ -13,12 +13,12 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-import basicsr_snn
 from basicsr_snn.activity import dead_share, saturated_share
 from basicsr_snn.energy import DEFAULT_PRESET, quantised_bits, twin_macs_per_px
 from basicsr_snn.report import figures
 from basicsr_snn.report.findings import CROP, Findings
 from basicsr_snn.report.tables import energy_rows, layer_rows
+from basicsr_snn.version import __version__
 
 MISSING = '–'
 
@@ -42,7 +42,7 @@ def render(found: Findings) -> str:
         kinds=', '.join(dict.fromkeys(layer.kind for layer in found.activity)),
         channels=sum(len(layer.channel_rates) for layer in found.activity), default_preset=DEFAULT_PRESET,
         most_layers=figures.MOST_LAYERS,
-        made_with=f'basicsr_snn {basicsr_snn.__version__}, torch {torch.__version__}')
+        made_with=f'basicsr_snn {__version__}, torch {torch.__version__}')
 
 
 def _figures(found: Findings) -> Mapping[str, Markup | None]:

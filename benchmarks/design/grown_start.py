@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from twin_start import fit_thresholds, training_crops
 
 from basicsr_snn import zoo
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
-from basicsr_snn.weights import read_weights
+from basicsr_snn.zoo.weights import read_weights
 
 
 @torch.no_grad()

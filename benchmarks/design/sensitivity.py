@@ -20,12 +20,12 @@ from twin_start import fit_thresholds, training_crops
 from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.energy import OperationCounter
-from basicsr_snn.options import read_options
-from basicsr_snn.restoring import deployed
-from basicsr_snn.scoring import eight_bits, psnr
+from basicsr_snn.images.scoring import eight_bits, psnr
+from basicsr_snn.inference.calling import deployed
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.signed_ilif import SignedILIF
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 PARTS = ('encoder.0', 'down', 'encoder.1', 'middle', 'up', 'decoder.0', 'decoder.1', 'head')
 FINE = 1000

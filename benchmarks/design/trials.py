@@ -30,10 +30,10 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.data.noise import add_gaussian_noise
 from basicsr_snn.data.picture_source import FolderSource
 from basicsr_snn.energy import EnergyReport, OperationCounter
-from basicsr_snn.restoring import deployed
+from basicsr_snn.images.noise import add_gaussian_noise
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.spiking import signed_ilif
 
 SIGMA = 25

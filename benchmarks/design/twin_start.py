@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingConv
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 PICTURES, CROP, SMALLEST = 16, 128, 1e-3
 

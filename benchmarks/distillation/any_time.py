@@ -12,10 +12,10 @@ import basicsr_snn  # noqa: F401 - before basicsr
 # isort: split
 from rich.progress import track
 
-from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     lines = ['| T | PSNR dB | ACs/px | nJ/px | s/Mpx |', '|---|---|---|---|---|']
     for steps in track(args.steps):
         network = {**options['network_g'], 'T': steps}
-        row = measure(NetworkContender(f'T={steps}', network, args.weights, 'params_ema'), pictures)
+        row = measure(TrainedNetwork(f'T={steps}', network, args.weights, 'params_ema'), pictures)
         lines.append(f'| {steps} | {row.psnr:.2f} | {row.acs_per_px:,.0f} | {row.energy_nj_px_fp32:.1f} | '
                      f'{row.s_per_mpx:.2f} |')
     text = '\n'.join(lines) + f'\n\n{pictures.describe()}, weights {args.weights.stem} of {args.opt.stem}.\n'

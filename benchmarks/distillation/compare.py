@@ -22,12 +22,12 @@ import basicsr_snn  # noqa: F401 - before basicsr
 import yaml
 from basicsr.utils.options import ordered_yaml
 
-from basicsr_snn.bench.contenders import NetworkContender
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.bench.row import Row
 from basicsr_snn.bench.training_log import read_training_log
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 HERE = Path(__file__).parent
 OPTIONS, CBSD68 = Path('options/train/distillation'), Path('datasets/CBSD68')
@@ -98,8 +98,8 @@ def train(method: str, seed: int, steps: int, weight: float | None = None) -> Pa
 def score(method: str, folder: Path, block: dict[str, Any]) -> Row:
     """The moving average of the last step on a dataset."""
     network = read_options(OPTIONS / f'{method}.yml')['network_g']
-    contender = NetworkContender(method, network, folder / 'models' / 'net_g_latest.pth', 'params_ema')
-    return measure(contender, EvaluationSet({'test': block}))
+    candidate = TrainedNetwork(method, network, folder / 'models' / 'net_g_latest.pth', 'params_ema')
+    return measure(candidate, EvaluationSet({'test': block}))
 
 
 def validation(method: str, folder: Path) -> Row:

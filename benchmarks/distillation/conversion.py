@@ -21,12 +21,13 @@ from spikingjelly.activation_based.ann2snn.recipes import rate_coding
 from torch import Tensor, nn
 
 from basicsr_snn import zoo
-from basicsr_snn.archs.spikerir_arch import SpikerIR, pad_to_multiple
+from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.bench.evaluation_set import EvaluationSet
-from basicsr_snn.options import read_options
-from basicsr_snn.scoring import eight_bits, psnr
+from basicsr_snn.images.padding import pad_to_multiple
+from basicsr_snn.images.scoring import eight_bits, psnr
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 CALIBRATION_PICTURES, CROP = 16, 128
 

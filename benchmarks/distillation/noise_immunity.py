@@ -21,10 +21,10 @@ from skimage.util import random_noise
 from torch import nn
 
 from basicsr_snn import zoo
-from basicsr_snn.bench.contenders import NetworkContender
-from basicsr_snn.data.pictures import list_pictures, read_picture
-from basicsr_snn.options import read_options
-from basicsr_snn.scoring import eight_bits, psnr
+from basicsr_snn.images.files import list_pictures, read_picture
+from basicsr_snn.images.scoring import eight_bits, psnr
+from basicsr_snn.pipeline.option_files import read_options
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 CLEAN, REAL = Path('datasets/CBSD68'), Path('datasets/PolyU')
 Degradation = Callable[[np.ndarray], np.ndarray]
@@ -85,7 +85,7 @@ def networks(args: argparse.Namespace) -> dict[str, nn.Module | None]:
     for given in args.trained:
         options, weights = given.split('=')
         network = read_options(options)['network_g']
-        found[Path(options).stem] = NetworkContender(options, network, Path(weights), 'params_ema').build().net
+        found[Path(options).stem] = TrainedNetwork(options, network, Path(weights), 'params_ema').build().net
     return found
 
 

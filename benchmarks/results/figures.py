@@ -10,11 +10,10 @@ import basicsr_snn
 import matplotlib
 import numpy as np
 import torch
-from torch import Tensor
 
-from basicsr_snn.data.noise import add_gaussian_noise
-from basicsr_snn.data.pictures import read_picture
-from basicsr_snn.scoring import eight_bits, psnr
+from basicsr_snn.images.files import read_picture, to_tensor
+from basicsr_snn.images.noise import add_gaussian_noise
+from basicsr_snn.images.scoring import eight_bits, psnr
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # the backend comes first
@@ -34,17 +33,13 @@ def crop_rows() -> dict[str, list[tuple[str, np.ndarray, float]]]:
     for name, (top, left) in CROPS.items():
         file = next(Path('datasets').joinpath(name).parent.glob(f'{Path(name).name}.*'))
         pixels = read_picture(file).pixels
-        noisy, clean = _tensor(add_gaussian_noise(pixels, SIGMA)), _tensor(pixels)
+        noisy, clean = to_tensor(add_gaussian_noise(pixels, SIGMA))[None], to_tensor(pixels)[None]
         with torch.inference_mode():
             versions = {'noisy': noisy, **{title: net(noisy) for title, net in nets.items()}, 'clean': clean}
         truth = eight_bits(clean)
         rows[name] = [(title, eight_bits(version)[top:top + SIDE, left:left + SIDE], psnr(eight_bits(version), truth))
                       for title, version in versions.items()]
     return rows
-
-
-def _tensor(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
 
 
 def draw_crops(file: Path) -> None:

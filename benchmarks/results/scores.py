@@ -21,17 +21,12 @@ from rich.progress import Progress, TimeElapsedColumn
 from torch import Tensor
 
 from basicsr_snn import zoo
-from basicsr_snn.bench.contenders import (
-    BM3DContender,
-    Contender,
-    NetworkContender,
-    contender_of_options,
-    shipped_contender,
-    with_views,
-)
+from basicsr_snn.bench.candidates import BM3DCandidate, Candidate
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
+from basicsr_snn.pipeline.option_files import network_of_option_file
 from basicsr_snn.spiking.phase import phase_form
+from basicsr_snn.zoo.trained_network import TrainedNetwork, shipped_network
 
 HERE = Path(__file__).parent
 TABLE = HERE / 'scores.csv'
@@ -84,24 +79,24 @@ class Noisy:
         return picture
 
 
-def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Contender]]:
-    """What the page shows, as (set, sigma, channels, contender): quick ones first."""
-    last = [BM3DContender()] if bm3d else []
+def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Candidate]]:
+    """What the page shows, as (set, sigma, channels, candidate): quick ones first."""
+    last = [BM3DCandidate()] if bm3d else []
     for sigma in SIGMAS:
         for sets, channels in ((COLOUR_SETS, 3), (GREY_SETS, 1)):
             rows = [row for row in zoo.rows() if _suits(row, channels, sigma)]
-            shipped = [shipped_contender(row.name) for row in rows]
+            shipped = [shipped_network(row.name) for row in rows]
             phased = [phase_coded(row) for row in rows if row.neuron == 'SignedILIF' and row.T == 1]
-            grey = [contender_of_options(arch / f'gray{sigma}.yml') for arch in GREY_ANNS] if channels == 1 else []
-            viewed = [with_views(one, views) for one in shipped for views in VIEWED.get(one.name, ())]
+            grey = [network_of_option_file(arch / f'gray{sigma}.yml') for arch in GREY_ANNS] if channels == 1 else []
+            viewed = [one.with_views(views) for one in shipped for views in VIEWED.get(one.name, ())]
             for name in sets:
-                for contender in [Noisy(), *shipped, *([*phased, *viewed] if name == sets[0] else []), *grey, *last]:
-                    yield name, sigma, channels, contender
+                for candidate in [Noisy(), *shipped, *([*phased, *viewed] if name == sets[0] else []), *grey, *last]:
+                    yield name, sigma, channels, candidate
 
 
-def phase_coded(row: zoo.Row) -> NetworkContender:
+def phase_coded(row: zoo.Row) -> TrainedNetwork:
     """A shipped student with its counts told digit by digit: the same pictures, other costs."""
-    return NetworkContender(f'{row.name}, phase-coded', phase_form(row.network), row.path)
+    return TrainedNetwork(f'{row.name}, phase-coded', phase_form(row.network), row.path)
 
 
 def _suits(row: zoo.Row, channels: int, sigma: int) -> bool:
@@ -111,21 +106,21 @@ def _suits(row: zoo.Row, channels: int, sigma: int) -> bool:
     return grey == (channels == 1) and levels[0] <= sigma <= levels[1]
 
 
-def measured(contender: Contender, pictures: EvaluationSet, sigma: int, progress: Progress) -> Score:
-    task = progress.add_task(f'{contender.name}, {pictures.names[0]}, sigma {sigma}', total=len(pictures))
-    row = measure(contender, pictures, lambda: progress.advance(task))
+def measured(candidate: Candidate, pictures: EvaluationSet, sigma: int, progress: Progress) -> Score:
+    task = progress.add_task(f'{candidate.name}, {pictures.names[0]}, sigma {sigma}', total=len(pictures))
+    row = measure(candidate, pictures, lambda: progress.advance(task))
     progress.remove_task(task)
 
     def number(value: float | None, digits: int) -> str:
         return '' if value is None else f'{value:.{digits}f}'
 
-    return Score(pictures.names[0], sigma, row.name, weights_of(contender), len(pictures), number(row.psnr, 3),
+    return Score(pictures.names[0], sigma, row.name, weights_of(candidate), len(pictures), number(row.psnr, 3),
                  number(row.ssim, 4), number(row.params, 0), number(row.macs_per_px, 0), number(row.acs_per_px, 0),
                  number(row.firing_rate, 3), number(row.energy_nj_px_fp32, 2))
 
 
-def weights_of(contender: Contender) -> str:
-    return str(contender.fingerprint().get('weights') or '')[:8]
+def weights_of(candidate: Candidate) -> str:
+    return str(candidate.fingerprint().get('weights') or '')[:8]
 
 
 def read_table() -> list[Score]:
@@ -157,15 +152,15 @@ def main() -> None:
     scores, console = read_table(), Console()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
         overall = progress.add_task('rows', total=len(jobs))
-        for name, sigma, channels, contender in jobs:
-            key = (name, sigma, contender.name, weights_of(contender))
+        for name, sigma, channels, candidate in jobs:
+            key = (name, sigma, candidate.name, weights_of(candidate))
             if args.fresh or key not in {score.key for score in scores}:
                 pictures = EvaluationSet(block_of_folder(args.data / name, sigma, channels))
-                score = measured(contender, pictures, sigma, progress)
+                score = measured(candidate, pictures, sigma, progress)
                 others = [old for old in read_table() if old.key[:3] != key[:3]]  # other processes may have added some
                 scores = [*others, score]
                 write_table(sorted(scores, key=lambda one: (one.sigma, one.set, one.name)))
-                console.print(f'{name} sigma {sigma} {contender.name}: {score.psnr} dB')
+                console.print(f'{name} sigma {sigma} {candidate.name}: {score.psnr} dB')
             progress.advance(overall)
     write_page(scores)
 

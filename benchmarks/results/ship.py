@@ -18,7 +18,7 @@ import yaml
 
 from basicsr_snn import zoo
 from basicsr_snn.bench.training_log import read_training_log
-from basicsr_snn.options import read_options
+from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.neurons import count_limit, is_neuron, is_spiking
 from basicsr_snn.spiking.ternary import packed_state
 

@@ -6,15 +6,11 @@ judge.
 """
 from __future__ import annotations
 
-import argparse
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from basicsr.utils import options as basicsr_options
 from basicsr.utils.registry import (
     ARCH_REGISTRY,
     DATASET_REGISTRY,
@@ -24,7 +20,7 @@ from basicsr.utils.registry import (
     Registry,
 )
 
-from basicsr_snn.compat import OWN_FOLDERS
+from basicsr_snn.compat.options import OWN_FOLDERS
 from basicsr_snn.data.gaussian_denoising_dataset import OPTION_KEYS, GaussianDenoisingDataset
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.models.snn_model import SNNModel
@@ -111,48 +107,6 @@ class OptionCheck:
 def registered(registry: Registry) -> dict[str, Any]:
     """Names and classes of one of BasicSR's registries."""
     return {name: entry for name, entry in registry}  # noqa: C416 - dict() would look for keys() and subscripts
-
-
-def read_options(file: str | Path) -> dict[str, Any]:
-    """Read an option file; a ``UserError`` names a file that is missing or is no YAML."""
-    file = Path(file)
-    if not file.is_file():
-        raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
-    try:
-        options = yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())}); mend that line.') from error
-    if not isinstance(options, Mapping) or 'model_type' not in options:
-        raise UserError(f'{file} names no model_type, so it is no option file; start from one such as '
-                        'options/train/demo.yml.')
-    return dict(options)
-
-
-def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[str, Any], argparse.Namespace]:
-    """BasicSR's ``parse_options``, whose result is checked before anything is made of it.
-
-    Raises:
-        UserError: The file cannot be read, or has mistakes.
-    """
-    command_line = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    command_line.add_argument('-opt')
-    if (file := command_line.parse_known_args()[0].opt) is not None:
-        options = read_options(file)
-        if not all(isinstance(options.get(key), kind) for key, kind in READ_BY_THE_PARSER.items()):
-            check_options(options)
-    options, arguments = basicsr_options.parse_options(root_path, is_train)
-    check_options(options)
-    return options, arguments
-
-
-def keep_datasets(options: dict[str, Any], names: Iterable[str]) -> None:
-    """Leave only the datasets of these names in parsed options; a ``UserError`` names one that is not there."""
-    known = {block.get('name'): phase for phase, block in options['datasets'].items()}
-    for name in names:
-        if name not in known:
-            raise UserError(f'--sets got {name}, but the option file has no dataset of that name; did you mean '
-                            f'{" or ".join(near_matches(name, known))}?')
-    options['datasets'] = {known[name]: options['datasets'][known[name]] for name in names}
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -9,15 +9,21 @@ from basicsr.archs import build_network
 from basicsr.losses import build_loss
 from torch import Tensor, nn
 
+from basicsr_snn.distill.feature_hooks import FeatureHooks
+from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
-from basicsr_snn.weights import load_weights
+from basicsr_snn.inference.calling import restore
+from basicsr_snn.zoo.weights import load_weights
+
+TWIN = 'net_twin'
+"""Under what name the twin is saved."""
 
 SEED_OFFSET = 1
 """The twin's weights are drawn with the training's seed plus this."""
 
 
-class CotrainedTwin:
-    """The options of a trainable teacher (TNA, arXiv 2409.15849) and its loss.
+class CotrainedTwin(Teaching):
+    """A trainable teacher (TNA, arXiv 2409.15849) that learns the task beside the student.
 
     Base and twin both learn the task, and the squared error between their outputs goes, weighted, into both. The paper
     adds logits' errors up; the mean over pixels, which does not depend on the patch, is our choice, and so is the
@@ -43,15 +49,28 @@ class CotrainedTwin:
         self.start_iter = int(teacher.get('start_iter', 0))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed or 0) + SEED_OFFSET)
-            self.net: nn.Module = build_network(dict(teacher['network']))
+            net: nn.Module = build_network(dict(teacher['network']))
         if teacher.get('path'):
-            load_weights(self.net, teacher['path'], teacher.get('param_key'))
+            load_weights(net, teacher['path'], teacher.get('param_key'))
+        self.trained = {TWIN: net}
+        self._type = type(net).__name__
 
-    def match(self, base: Tensor, twin: Tensor, iteration: int) -> dict[str, Tensor]:
-        """``l_kd`` between the pictures of both, from ``start_iter`` on; gradients go into both."""
-        return {'l_kd': self.loss(base, twin)} if iteration >= self.start_iter else {}
+    def watch(self, student: nn.Module) -> FeatureHooks:
+        return FeatureHooks(student, ())
+
+    def optimizer_options(self, of_student: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.optim or of_student
+
+    def losses(self, lesson: Lesson) -> dict[str, Tensor]:
+        """``l_twin``, the twin's own losses, and ``l_kd`` between the pictures of both, from ``start_iter`` on; its
+        gradients go into both."""
+        restored = restore(self.trained[TWIN], lesson.batch.lq, lesson.batch.sigma)
+        terms = {'l_twin': torch.stack(list(lesson.image_losses(restored).values())).sum()}
+        if lesson.iteration >= self.start_iter:
+            at_every_step = restored.repeat(len(lesson.restored) // len(restored), 1, 1, 1)
+            terms['l_kd'] = self.loss(lesson.restored, at_every_step)
+        return terms
 
     def describe(self) -> list[str]:
-        """What is distilled, in a line."""
-        return [f'twin {type(self.net).__name__}, trained beside the student, output: {type(self.loss).__name__} from '
-                f'iteration {self.start_iter} on']
+        return [f'twin {self._type}, trained beside the student, output: {type(self.loss).__name__} from iteration '
+                f'{self.start_iter} on']

@@ -9,17 +9,22 @@ from basicsr.losses import build_loss
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
+from basicsr_snn.data.batch import Batch
 from basicsr_snn.distill.adapters import Adapters
-from basicsr_snn.distill.hints import build_hint
+from basicsr_snn.distill.feature_hooks import FeatureHooks, feature_shapes, format_shape, probe_picture, shape_of_hint
+from basicsr_snn.distill.hints import Hint, build_hint
 from basicsr_snn.distill.schedules import build_schedule
-from basicsr_snn.distill.taps import FeatureTaps, feature_shapes, format_shape, probe_picture, shape_of_hint
-from basicsr_snn.distill.teachers import build_teachers, replaced_feature, taught
+from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher
+from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore
+from basicsr_snn.inference.calling import restore
+
+ADAPTERS = 'net_adapters'
+"""Under what name adapters are saved."""
 
 
-class Distillation:
-    """The ``distill:`` block at work: frozen teachers, taps on all networks, adapters, loss terms.
+class FrozenTeachers(Teaching):
+    """Frozen teachers, feature hooks on all networks, adapters between their features, loss terms.
 
     Args:
         options: The ``distill:`` block (see the model class for its YAML).
@@ -47,6 +52,7 @@ class Distillation:
         self.pairings: list[str] = []
         self.adapters = self._build_adapters(student, probe_picture(in_ch, device))
         self.adapters.to(device)
+        self.trained = {ADAPTERS: self.adapters} if any(True for _ in self.adapters.parameters()) else {}
         for line in self.describe():
             get_root_logger().info(f'Distillation: {line}.')
 
@@ -68,58 +74,63 @@ class Distillation:
         return Adapters(channels, {hint.name: hint.time for hint in self.hints}, tails)
 
     def describe(self) -> list[str]:
-        """What is distilled, a line each: the hints with the shapes of both sides, and the output term."""
+        """The hints with the shapes of both sides, and the output term."""
         output = [] if self.output_loss is None else [f'output: {type(self.output_loss).__name__}']
         return [*self.pairings, *output]
 
-    def student_taps(self, student: nn.Module) -> FeatureTaps:
-        """Context in which the student's hinted features are kept as it runs."""
-        return FeatureTaps(student, {hint.student for hint in self.hints})
+    def watch(self, student: nn.Module) -> FeatureHooks:
+        return FeatureHooks(student, {hint.student for hint in self.hints})
 
-    def losses(self, adapters: nn.Module, picture: Tensor, sigma: Tensor | None, student_features: Mapping[str, Tensor],
-               student_output: Tensor, iteration: int, clean: Tensor | None = None) -> dict[str, Tensor]:
-        """Loss terms of one step.
+    def optimizer_options(self, of_student: Mapping[str, Any]) -> None:
+        return None
 
-        Args:
-            adapters: ``self.adapters``, or its data-parallel wrapper.
-            picture: Noisy pictures (N, C, H, W).
-            sigma: Noise levels (N,) on the 0..255 scale for a teacher that takes them.
-            student_features: What the student's taps kept.
-            student_output: Student's restored pictures (N, C, H, W), or one after the other after each step,
-                (T*N, C, H, W).
-            iteration: Current iteration, for the schedule.
-            clean: Clean pictures (N, C, H, W), for tails.
+    def losses(self, lesson: Lesson) -> dict[str, Tensor]:
+        """``l_hint_<name>`` and ``l_tail_<name>`` for hints and tails and ``l_kd`` for the output term, weighted.
 
-        Returns:
-            ``l_hint_<name>`` and ``l_tail_<name>`` for hints and tails and ``l_kd`` for the output term, weighted.
+        Raises:
+            UserError: A hinted layer of the student did not run.
         """
-        if lacking := [hint.student for hint in self.hints if hint.student not in student_features]:
+        if lacking := [hint.student for hint in self.hints if hint.student not in lesson.features]:
             raise UserError(f'Hint path "{lacking[0]}" did not run, as a layer that train: tandem does not let spike '
                             'yet has no neuron; write the path of the block around it.')
-        features, outputs = {}, []
-        for name, teacher in self.teachers.items():  # without an output term each runs only as deep as its last hint
-            of_teacher = [hint for hint in self.hints if hint.of == name]
-            kept, output = taught(teacher, {hint.teacher for hint in of_teacher}, picture, sigma,
-                                  to_the_end=self.output_loss is not None)
-            features.update({hint.name: kept[hint.teacher] for hint in of_teacher})
-            outputs.append(output)
-        factor = self.schedule(iteration)
-        terms: dict[str, Tensor] = {}
-        if self.hints:
-            pairs = adapters({hint.name: student_features[hint.student] for hint in self.hints}, features)
-            for hint in self.hints:
-                mine, theirs = pairs[hint.name]
-                if hint.tail:
-                    steps = len(mine) // len(picture)
-                    levels = None if sigma is None else sigma.repeat(steps)
-                    with replaced_feature(self.teachers[hint.of], hint.teacher, mine):
-                        mine = restore(self.teachers[hint.of], picture.repeat(steps, 1, 1, 1), levels)
-                    theirs = clean.repeat(steps, 1, 1, 1)
-                terms[hint.key] = factor * hint.weight * hint.loss(mine, theirs)
+        features, pictures = self._run_teachers(lesson.batch)
+        terms = self._hint_losses(lesson, features) if self.hints else {}
         if self.output_loss is not None:
-            mean = torch.stack(outputs).mean(0)
-            terms['l_kd'] = self.output_loss(student_output, mean.repeat(len(student_output) // len(mean), 1, 1, 1))
+            mean = torch.stack(pictures).mean(0)
+            steps = len(lesson.restored) // len(mean)
+            terms['l_kd'] = self.output_loss(lesson.restored, mean.repeat(steps, 1, 1, 1))
         return terms
+
+    def _run_teachers(self, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """The teachers' features by hint and, where an output term asks for them, their pictures; otherwise each runs
+        only as deep as its last hint."""
+        features: dict[str, Tensor] = {}
+        pictures = []
+        for name, teacher in self.teachers.items():
+            of_teacher = [hint for hint in self.hints if hint.of == name]
+            kept, picture = run_teacher(teacher, {hint.teacher for hint in of_teacher}, batch.lq, batch.sigma,
+                                        to_the_end=self.output_loss is not None)
+            features.update({hint.name: kept[hint.teacher] for hint in of_teacher})
+            pictures.append(picture)
+        return features, pictures
+
+    def _hint_losses(self, lesson: Lesson, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        adapters = self.trained.get(ADAPTERS, self.adapters)
+        pairs = adapters({hint.name: lesson.features[hint.student] for hint in self.hints}, features)
+        factor = self.schedule(lesson.iteration)
+        terms = {}
+        for hint in self.hints:
+            mine, theirs = self._finish(hint, pairs[hint.name][0], lesson.batch) if hint.tail else pairs[hint.name]
+            terms[hint.key] = factor * hint.weight * hint.loss(mine, theirs)
+        return terms
+
+    def _finish(self, hint: Hint, feature: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The picture that a teacher's tail makes of the student's adapted feature, and the clean one."""
+        steps = len(feature) // len(batch.lq)
+        levels = None if batch.sigma is None else batch.sigma.repeat(steps)
+        with replaced_feature(self.teachers[hint.of], hint.teacher, feature):
+            restored = restore(self.teachers[hint.of], batch.lq.repeat(steps, 1, 1, 1), levels)
+        return restored, batch.gt.repeat(steps, 1, 1, 1)
 
 
 def _probed(net: nn.Module, role: str, probe: Tensor) -> dict[str, tuple[int, ...]]:

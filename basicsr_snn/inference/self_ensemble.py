@@ -1,18 +1,19 @@
-"""Many views of a picture: a network's mean answer on flips and turns of it."""
+"""Geometric self-ensemble: a network's mean answer on flips and turns of a picture, its views."""
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore, restored_on_multiple
+from basicsr_snn.images.padding import restored_on_multiple
+from basicsr_snn.inference.calling import restore
 
 VIEWS = (1, 2, 4, 8)
 TURNS_AND_FLIPS = ((0, False), (2, False), (1, True), (3, True), (0, True), (2, True), (1, False), (3, False))
 """Quarter turns and whether a flip from left to right follows; the first 1, 2, 4 or all 8 of them are the views."""
 
 
-class ManyViews(nn.Module):
+class SelfEnsemble(nn.Module):
     """A network that answers with the mean of its answers on flips and turns (arXiv 1511.02228, section 3.5).
 
     What it gets wrong by chance, the rounding of counts too, differs between the views and shrinks in their mean. Costs
@@ -37,20 +38,20 @@ class ManyViews(nn.Module):
         self.takes_sigma = getattr(net, 'takes_sigma', False)
 
     def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
-        """Restore (N, C, H, W) in 0..1; ``sigma`` as in :func:`basicsr_snn.restoring.restore`."""
+        """Restore (N, C, H, W) in 0..1; ``sigma`` as in :func:`basicsr_snn.inference.calling.restore`."""
         def mean_answer(padded: Tensor) -> Tensor:
-            return sum(seen_back(restore(self.net, seen(padded, *view), sigma), *view)
+            return sum(turn_back(restore(self.net, turn(padded, *view), sigma), *view)
                        for view in TURNS_AND_FLIPS[:self.views]) / self.views
 
         return restored_on_multiple(mean_answer, picture, self.multiple_of)
 
 
-def seen(picture: Tensor, turns: int, flip: bool) -> Tensor:
+def turn(picture: Tensor, turns: int, flip: bool) -> Tensor:
     """One view of (N, C, H, W): quarter turns, then a flip."""
     turned = torch.rot90(picture, turns, (-2, -1))
     return turned.flip(-1) if flip else turned
 
 
-def seen_back(view: Tensor, turns: int, flip: bool) -> Tensor:
-    """The picture whose :func:`seen` is ``view``."""
+def turn_back(view: Tensor, turns: int, flip: bool) -> Tensor:
+    """The picture whose :func:`turn` is ``view``."""
     return torch.rot90(view.flip(-1) if flip else view, -turns, (-2, -1))

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from basicsr_snn.distill.taps import feature_shapes, probe_picture
+from basicsr_snn.distill.feature_hooks import feature_shapes, probe_picture
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import channels_of
+from basicsr_snn.inference.calling import channels_of
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import is_spiking
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
-from basicsr_snn.data.picture_header import PictureHeader, read_header, turned
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.header import PictureHeader, read_header, turned
 
 LOSSLESS_WEBP = 101  # OpenCV's convention: any quality above 100
 
@@ -151,6 +153,11 @@ def picture_size(path: Path) -> tuple[int, int]:
 def to_float(pixels: np.ndarray) -> np.ndarray:
     """Pixels of uint8 or uint16 as contiguous float32 in 0..1."""
     return np.ascontiguousarray(pixels, dtype=np.float32) / np.iinfo(pixels.dtype).max
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W, C) to (C, H, W), of the same type and values."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 def to_channels(pixels: np.ndarray, in_ch: int, name: str | Path = 'the picture') -> np.ndarray:

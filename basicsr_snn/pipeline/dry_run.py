@@ -12,8 +12,9 @@ from basicsr.utils import get_root_logger
 from torch.utils.data import default_collate
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.options import parse_checked_options, read_options
-from basicsr_snn.train import pipeline_arguments
+from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
+from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
+from basicsr_snn.pipeline.run import pipeline_arguments
 
 FORWARD_SIZE = 64
 """Largest side in pixels of the picture that is run through the network."""
@@ -50,8 +51,7 @@ def check_option_file(file: str | Path, force: list[str] | None = None) -> list[
 
 
 def _hints(model: Any) -> list[str]:
-    distillation = getattr(model, 'distillation', None)
-    return [] if distillation is None else distillation.describe()
+    return model.teaching.describe() if isinstance(model, ANNSNNDistillModel) else []
 
 
 def _run_once(model: Any, item: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Taps: reading intermediate features of unmodified networks by module path."""
+"""Feature hooks: reading intermediate features of unmodified networks by module path."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -13,20 +13,20 @@ from basicsr_snn.errors import UserError, near_matches
 PROBE_SIZE = 32
 
 
-class _AllTapped(Exception):  # noqa: N818 - no error: it ends a forward that has nothing more to tell
-    """Raised inside a forward once every tapped module has run."""
+class _AllSeen(Exception):  # noqa: N818 - no error: it ends a forward that has nothing more to tell
+    """Raised inside a forward once every hooked module has run."""
 
 
-class FeatureTaps:
+class FeatureHooks:
     """Context in which the outputs of named modules are kept, by path, as their network runs.
 
-    Hooks stand only inside the context, so a tapped network can be copied, saved and run elsewhere as ever. A module
+    Hooks stand only inside the context, so a hooked network can be copied, saved and run elsewhere as ever. A module
     that runs several times leaves its last output.
 
     Args:
         net: Any network, unmodified.
         paths: Module paths as in ``net.named_modules()``.
-        stop: End the network's forward, and leave the context, as soon as every tapped module has run once.
+        stop: End the network's forward, and leave the context, as soon as every hooked module has run once.
 
     Raises:
         UserError: A path that ``net`` does not have; the sentence lists the nearest paths.
@@ -38,7 +38,7 @@ class FeatureTaps:
         self._handles: list[Any] = []
         self.features: dict[str, Tensor] = {}
 
-    def __enter__(self) -> FeatureTaps:
+    def __enter__(self) -> FeatureHooks:
         for path, module in self._modules.items():
             self._handles.append(module.register_forward_hook(self._keep(path)))
         return self
@@ -47,13 +47,13 @@ class FeatureTaps:
                  trace: TracebackType | None) -> bool:
         while self._handles:
             self._handles.pop().remove()
-        return kind is _AllTapped
+        return kind is _AllSeen
 
     def _keep(self, path: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             self.features[path] = output.clone() if isinstance(output, Tensor) else output  # in-place layers follow
             if self._stop and len(self.features) == len(self._modules):
-                raise _AllTapped
+                raise _AllSeen
 
         return hook
 

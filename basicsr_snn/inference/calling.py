@@ -1,13 +1,11 @@
 """Calling a restoration network for inference: noise level where it takes one, folded form where it has one."""
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from basicsr_snn.archs.spikerir_arch import pad_to_multiple
 from basicsr_snn.errors import UserError
 
 
@@ -23,15 +21,6 @@ def restore(net: nn.Module, picture: Tensor, sigma: Tensor | float | None = None
     if sigma is not None and getattr(bare, 'takes_sigma', False):
         return net(picture, sigma=sigma)
     return net(picture)
-
-
-def restored_on_multiple(restorer: Callable[[Tensor], Tensor], picture: Tensor, multiple: int) -> Tensor:
-    """What ``restorer`` makes of pictures (N, C, H, W) padded at their ends to a multiple, cut to H and W times its
-    scale."""
-    padded = pad_to_multiple(picture, multiple)
-    restored = restorer(padded)
-    height, width = (side * (restored.shape[-1] // padded.shape[-1]) for side in picture.shape[-2:])
-    return restored[..., :height, :width]
 
 
 def deployed(net: nn.Module) -> nn.Module:

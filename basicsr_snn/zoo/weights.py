@@ -1,6 +1,7 @@
-"""Loading of weight files into a network, with a sentence for everything that can be wrong with them."""
+"""Weight files, read and loaded into a network, with a sentence for everything that can be wrong with them."""
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -58,6 +59,11 @@ def read_weights(path: str | Path, param_key: str | None = None) -> Mapping[str,
     """The tensors of a weight file by their names; arguments and errors as in :func:`load_weights`."""
     path = Path(path)
     return _select(_read(path), path, param_key)
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from basicsr_snn.data.noise import NoiseStream
-from basicsr_snn.data.pictures import Picture, to_float, to_integers
 from basicsr_snn.errors import UserError
-from basicsr_snn.reach import reach_of
-from basicsr_snn.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD, Span, restored_band, tile_spans
+from basicsr_snn.images.files import Picture, to_float, to_integers
+from basicsr_snn.images.noise import NoiseStream
+from basicsr_snn.inference.receptive_field import reach_of
+from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD, Span, restored_band, tile_spans
 
 MID_GREY = 0.5
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.ffdnet_arch import FFDNet
 from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.spiking.blocks import SpikeConv2d, SpikingBlock, SpikingConv, SpikingUpsample
 from basicsr_snn.spiking.neurons import is_neuron
 from basicsr_snn.spiking.ternary import TernaryConv2d
-from basicsr_snn.views import ManyViews
 
 _LOCAL = (nn.Conv2d, nn.BatchNorm2d, nn.Identity, nn.Sequential, nn.ModuleList, SpikeConv2d, TernaryConv2d,
           SpikingConv, SpikingBlock, SpikingUpsample, SpikerIR, DnCNN, FFDNet)
@@ -28,7 +28,7 @@ def reach_of(net: nn.Module, channels: int) -> int | None:
         net: In eval mode.
         channels: Channels of the pictures that it reads.
     """
-    if isinstance(net, ManyViews):
+    if isinstance(net, SelfEnsemble):
         net = net.net
     declared = getattr(net, 'reach', None)
     if declared is not None:

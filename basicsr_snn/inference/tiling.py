@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.restoring import restore
+from basicsr_snn.inference.calling import restore
 
 TILE_PAD = 72
 """Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""

@@ -1,0 +1,98 @@
+"""What is compared: networks with their weights, and BM3D as the classical reference."""
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn.errors import UserError
+from basicsr_snn.zoo.trained_network import TrainedNetwork
+
+
+class Restorer(Protocol):
+    """Something that restores pictures, ready to run.
+
+    Attributes:
+        net: The network behind it, whose operations can be counted, or None.
+    """
+
+    net: nn.Module | None
+
+    def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
+        """Restore (1, C, H, W) in 0..1, noise level (1,) on the 0..255 scale or None, to (1, C, H', W')."""
+
+
+class Candidate(Protocol):
+    """A row to come.
+
+    Attributes:
+        name: What the row is called.
+        arch: Registered name of the architecture.
+        trained: Whether its answers are worth a score; otherwise only its costs are measured.
+    """
+
+    name: str
+    arch: str
+    trained: bool
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What its results depend on, in JSON's types; equal fingerprints restore equal pictures."""
+
+    def build(self) -> Restorer:
+        """Make it ready to run."""
+
+
+@dataclass(frozen=True)
+class BM3DCandidate:
+    """Block-matching and 3-D filtering (Dabov et al., IEEE TIP 2007), by its authors' package ``bm3d``.
+
+    Raises:
+        UserError: The package is not installed.
+    """
+
+    name: str = 'BM3D'
+    arch: str = 'BM3D'
+    trained = True
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec('bm3d') is None:
+            raise UserError('--bm3d needs the package bm3d, which is not installed; type: pip install bm3d, or leave '
+                            '--bm3d out.')
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {'bm3d': importlib.metadata.version('bm3d')}
+
+    def build(self) -> BM3DRestorer:
+        return BM3DRestorer()
+
+
+class BM3DRestorer:
+    """BM3D, told the noise level; colour pictures by its RGB profile."""
+
+    net = None
+
+    def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
+        import bm3d
+
+        if sigma is None:
+            raise UserError('BM3D needs the noise level, which these pictures do not tell; leave --bm3d out.')
+        deviation = float(sigma) / 255
+        if picture.shape[1] == 1:
+            restored = torch.from_numpy(bm3d.bm3d(picture[0, 0].numpy(), deviation))[None]
+        else:
+            restored = torch.from_numpy(bm3d.bm3d_rgb(picture[0].permute(1, 2, 0).numpy(), deviation)).permute(2, 0, 1)
+        return restored.reshape(picture.shape).float()
+
+
+def with_own_names(candidates: Iterable[TrainedNetwork]) -> list[TrainedNetwork]:
+    """Number those that share a name."""
+    named: list[TrainedNetwork] = []
+    for candidate in candidates:
+        same = sum(one.name == candidate.name or one.name.startswith(f'{candidate.name} (') for one in named)
+        named.append(replace(candidate, name=f'{candidate.name} ({same + 1})') if same else candidate)
+    return named

@@ -1,0 +1,39 @@
+"""Repairs of BasicSR 1.4.2 for today's torch and torchvision and for machines without CUDA.
+
+BasicSR is patched by name and never copied. Each repair is one function whose docstring says why it is there:
+:data:`BEFORE_IMPORT` makes ``import basicsr`` possible, and each of :data:`REPAIRS` stands in for a named attribute,
+which it gets as ``upstream`` (:func:`~basicsr_snn.compat.replacing.replaces`). ``import basicsr_snn`` applies all,
+before or after ``import basicsr``.
+"""
+from basicsr_snn.compat import checkpoints, distributed, imports, lmdb, optimizers, options, prefetching
+
+BEFORE_IMPORT = (imports.define_missing_torchvision_ops, imports.alias_functional_tensor)
+REPAIRS = (
+    options.read_exponents_as_numbers,
+    options.read_forced_numbers,
+    options.refuse_unknown_forced_blocks,
+    options.make_own_folders_only,
+    checkpoints.save_network_atomically,
+    checkpoints.save_state_atomically,
+    checkpoints.resume_without_cuda,
+    optimizers.accept_more_optimizers,
+    distributed.distribute_without_cuda,
+    distributed.distribute_cpu_networks,
+    prefetching.catch_prefetch_errors,
+    prefetching.raise_prefetch_errors,
+    prefetching.prefetch_without_cuda,
+    lmdb.share_lmdb_environments,
+)
+_applied = False
+
+
+def apply() -> None:
+    """Apply every repair once; later calls do nothing."""
+    global _applied
+    if _applied:
+        return
+    for repair in BEFORE_IMPORT:
+        repair()
+    for repair in REPAIRS:  # the first of them imports basicsr
+        repair.install()
+    _applied = True

@@ -1,0 +1,32 @@
+"""Repairs of training in several processes, for machines without CUDA."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from basicsr_snn.compat.replacing import replaces
+from basicsr_snn.errors import UserError
+
+
+@replaces('_init_dist_pytorch', 'basicsr.utils.dist_util')
+def distribute_without_cuda(upstream: Callable[..., None], backend: str, **kwargs: Any) -> None:
+    """`--launcher pytorch` divided by the number of GPUs and wanted nccl; gloo trains on CPUs."""
+    if 'RANK' not in os.environ:
+        raise UserError('--launcher pytorch was given to a process that no launcher started; allowed is torchrun: type '
+                        '"torchrun --nproc_per_node=2 -m basicsr_snn.train -opt X.yml --launcher pytorch".')
+    if torch.cuda.is_available():
+        upstream(backend, **kwargs)
+    else:
+        torch.distributed.init_process_group('gloo', **kwargs)
+
+
+@replaces('model_to_device', 'basicsr.models.base_model:BaseModel')
+def distribute_cpu_networks(upstream: Callable[..., Any], model: Any, net: torch.nn.Module) -> torch.nn.Module:
+    """DistributedDataParallel was always given the current CUDA device."""
+    if not model.opt['dist'] or model.device.type != 'cpu':
+        return upstream(model, net)
+    unused = model.opt.get('find_unused_parameters', False)
+    return torch.nn.parallel.DistributedDataParallel(net.to(model.device), find_unused_parameters=unused)

@@ -1,0 +1,1 @@
+"""Pictures: files, colour and bits, noise, padding, scores. Knows no network."""

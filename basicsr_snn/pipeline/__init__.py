@@ -1,0 +1,1 @@
+"""BasicSR's training and test with this package registered: option files, dry run, run, stop."""

@@ -1,0 +1,89 @@
+"""BasicSR's training and test pipelines, run with checked options from the current folder."""
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from basicsr import test as basicsr_test
+from basicsr import train as basicsr_train
+from basicsr.utils import logger as basicsr_logger
+
+from basicsr_snn.compat.replacing import replaced
+from basicsr_snn.errors import UserError
+from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_options
+from basicsr_snn.pipeline.stopping import stoppable_training
+
+
+def run_training(argv: list[str] | None = None) -> None:
+    """Train as the option file says; ``experiments/`` and ``tb_logger/`` are made in the current folder.
+
+    Args:
+        argv: ``-opt X.yml [--auto_resume] [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
+
+    Raises:
+        UserError: An option, path or checkpoint cannot be used.
+        SystemExit: SIGINT or SIGTERM stopped the training, after a checkpoint; the code is 128 plus the signal number.
+    """
+    checked_options = replaced('parse_options', parse_checked_options, 'basicsr.train')  # unknown keys are refused
+    with pipeline_arguments(argv), checked_options, stoppable_training():
+        basicsr_train.train_pipeline(os.getcwd())
+
+
+def run_test(argv: list[str] | None = None, sets: Sequence[str] = ()) -> None:
+    """Test as the option file says; ``results/`` is made in the current folder.
+
+    Args:
+        argv: ``-opt X.yml [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
+        sets: Names of the datasets to test on; empty for all of the option file.
+
+    Raises:
+        UserError: An option or path cannot be used.
+    """
+
+    def parse(root_path: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
+        options, arguments = parse_checked_options(root_path, is_train)
+        if sets:
+            keep_datasets(options, sets)
+        return options, arguments
+
+    checked_options = replaced('parse_options', parse, 'basicsr.test')  # unknown keys are refused, other sets left out
+    with pipeline_arguments(argv), checked_options:
+        basicsr_test.test_pipeline(os.getcwd())
+
+
+@contextmanager
+def pipeline_arguments(argv: list[str] | None) -> Iterator[None]:
+    """Put ``argv`` where BasicSR reads it, and leave the process group that BasicSR may have joined."""
+    forget_log_file()
+    kept = sys.argv
+    sys.argv = [kept[0], *(kept[1:] if argv is None else argv)]
+    try:
+        yield
+    finally:
+        sys.argv = kept
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def forget_log_file() -> None:
+    """Let BasicSR set its logger up anew: it does so once in a process, and later runs would write into the first
+    log."""
+    for handler in list(logging.getLogger('basicsr').handlers):
+        logging.getLogger('basicsr').removeHandler(handler)
+        handler.close()
+    basicsr_logger.initialized_logger.pop('basicsr', None)
+
+
+def exit_on_user_error(command: Callable[[], None]) -> None:
+    """Call ``command``; a user's mistake becomes one sentence on stderr and exit code 2."""
+    try:
+        command()
+    except UserError as error:
+        sys.stderr.write(f'{error}\n')
+        raise SystemExit(2) from None

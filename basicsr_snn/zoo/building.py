@@ -1,0 +1,39 @@
+"""Networks built from ``network_g`` blocks, of any architecture registered with BasicSR."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from basicsr_snn.errors import UserError, near_matches
+
+
+def build(network: Mapping[str, Any]) -> nn.Module:
+    """Build a network, with fresh weights, from a ``network_g`` block: any architecture registered with BasicSR.
+
+    Raises:
+        UserError: The type is missing or not registered, or does not take these options.
+    """
+    from basicsr.archs import ARCH_REGISTRY  # registers BasicSR's own architectures, too
+
+    options = dict(network)
+    name = options.pop('type', None)
+    if name not in ARCH_REGISTRY:
+        known = ARCH_REGISTRY.keys()
+        raise UserError(f'network type "{name}" is not registered; did you mean '
+                        f'{" or ".join(near_matches(str(name), known))}? All names: basicsr-snn list.')
+    try:
+        return ARCH_REGISTRY.get(name)(**options)
+    except TypeError as error:
+        raise UserError(f'network {name} cannot be built from the options {options}: {error}.') from error
+
+
+def weights_in(network: Mapping[str, Any]) -> Path | None:
+    """Weight file that a ``network_g`` block itself names, of an architecture with ``carries_weights``; else None."""
+    from basicsr.archs import ARCH_REGISTRY
+
+    name = network.get('type')
+    carries = name in ARCH_REGISTRY and getattr(ARCH_REGISTRY.get(name), 'carries_weights', False)
+    return Path(network['path']) if carries and network.get('path') else None

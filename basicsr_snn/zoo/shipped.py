@@ -1,0 +1,95 @@
+"""The shipped networks: one YAML row and one weight file each."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from basicsr_snn.errors import UserError, near_matches
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one shipped network.
+
+    Attributes:
+        name: What the user types.
+        task: What it restores, in words.
+        role: ``student`` or ``teacher``.
+        file: Weight file in the folder of this package.
+        sha256: Checksum of that file, 64 hexadecimal digits.
+        network: The ``network_g`` block that builds it.
+        neuron: Type of its neurons, ``relu`` for an ANN.
+        T: Time steps, None for an ANN.
+        D: Largest spike count of one step, None for an ANN.
+        noise: Standard deviation that it was trained for on the 0..255 scale: one, or [lowest, highest].
+        licence: Licence of the weights and its holder.
+        source: Where the weights come from.
+        training: Model card of a network trained here: option file, data, steps, seed, hours, hardware, entry of the
+            weight file, validation PSNR, what it started from. None for a network that others trained.
+        notes: Anything else worth knowing.
+    """
+
+    name: str
+    task: str
+    role: str
+    file: str
+    sha256: str
+    network: Mapping[str, Any]
+    neuron: str
+    T: int | None
+    D: int | None
+    noise: float | list[float]
+    licence: str
+    source: str
+    training: Mapping[str, Any] | None = None
+    notes: str = ''
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / self.file
+
+    def contrast_for(self, sigma: float | None) -> float:
+        """Factor on the contrast of pictures with noise ``sigma`` that gives them the one level the network was trained
+        for; 1 for a network of many levels, or where the level is not known."""
+        return 1.0 if sigma is None or isinstance(self.noise, list) else self.noise / max(sigma, 1.0)
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    """All shipped networks, students first, each group by name."""
+    found = [Row(**yaml.safe_load(file.read_text(encoding='utf-8'))) for file in FOLDER.glob('*.yml')]
+    return tuple(sorted(found, key=lambda row: (row.role != 'student', row.name)))
+
+
+def row(name: str) -> Row:
+    """The row of one shipped network.
+
+    Raises:
+        UserError: No shipped network has this name.
+    """
+    by_name = {row.name: row for row in rows()}
+    if name not in by_name:
+        raise UserError(f'no shipped network is called "{name}"; did you mean '
+                        f'{" or ".join(near_matches(name, by_name))}? All names: basicsr-snn list.')
+    return by_name[name]
+
+
+def default_name(channels: int = 3, sigma: float | None = None) -> str:
+    """Name of the network that ``denoise`` runs when none is named.
+
+    Args:
+        channels: Of the picture: 1 takes the grey student.
+        sigma: Noise level where it is known; one that a student was trained for takes that student, any other, as
+            none, the blind one.
+    """
+    wanted = ['spikerir_small_gray25'] if channels == 1 else []
+    wanted += [] if sigma is None else [f'spikerir_small_color{sigma:g}']
+    shipped = {row.name for row in rows()}
+    return next(name for name in (*wanted, 'spikerir_small_colorblind', 'ffdnet_color') if name in shipped)
