@@ -30,13 +30,13 @@ from torch import Tensor, nn
 
 from basicsr_snn import zoo
 from basicsr_snn.data.device_crops import DeviceCrops
-from basicsr_snn.data.noise import add_gaussian_noise
 from basicsr_snn.data.picture_source import open_source
-from basicsr_snn.data.pictures import to_channels
+from basicsr_snn.images.files import to_channels
+from basicsr_snn.images.noise import add_gaussian_noise
+from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.models.captured_step import CapturedStep
 from basicsr_snn.models.snn_model import ema_decay_at
-from basicsr_snn.restoring import deployed, restore
-from basicsr_snn.weights import load_weights
+from basicsr_snn.zoo.weights import load_weights
 
 LIST = Path(__file__).with_name('gpu_trainings.yml')
 WARM_UP = 0.02

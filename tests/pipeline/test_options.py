@@ -15,7 +15,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.pipeline.option_files import keep_datasets, read_options
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 OPTION_FILES = sorted((REPOSITORY / 'options').rglob('*.yml'))
 BASICSR_PRETRAINED = 'pretrain_network_g'
 

@@ -27,7 +27,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline import stopping
 from basicsr_snn.pipeline.run import exit_on_user_error
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 two_processes = pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would ask for two GPUs')
 ONE_THREAD = {'OMP_NUM_THREADS': '1', 'GOMP_SPINCOUNT': '0', 'PYTHONPATH': str(REPOSITORY)}
 
