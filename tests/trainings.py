@@ -1,7 +1,8 @@
-"""Trainings of a few iterations, shared by the tests of models and methods; they run in the fixture ``work``."""
+"""Trainings of a few iterations and readers of results, shared by tests; trainings run in the fixture ``work``."""
 from __future__ import annotations
 
 import copy
+import csv
 from pathlib import Path
 
 import torch
@@ -71,3 +72,8 @@ def batch(size: int = 16) -> dict:
     torch.manual_seed(7)
     gt = torch.rand(2, 3, size, size)
     return {'lq': gt + 0.1 * torch.randn_like(gt), 'gt': gt, 'sigma': torch.full((2,), 25.0)}
+
+
+def read_csv(file):
+    with file.open() as text:
+        return list(csv.DictReader(text))
