@@ -14,7 +14,7 @@ setup: $(VENV)/ready
 # torch first, then the rest without build isolation: BasicSR's build would fetch a second torch of its own.
 $(VENV)/ready: setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --constraint constraints.txt torch torchvision "setuptools>=70.1" wheel cython numpy
+	$(PIP) install --constraint constraints.txt torch torchvision "setuptools>=77.0.3" wheel cython numpy
 	$(PIP) install --constraint constraints.txt --no-build-isolation --editable ".[dev]"
 	touch $@
 
