@@ -1,5 +1,6 @@
 # make demo: distil a tiny spiking student on the bundled photographs.  make test: all tests.  make coverage: all tests, and
-# how much of the package they reach (what CI runs).  make lint: ruff.  Each sets up what it needs.
+# how much of the package they reach (what CI runs).  make lint: ruff.  make dist: sdist and wheel.
+# Each sets up first what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ export GOMP_SPINCOUNT := 0
 
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: setup demo test coverage lint clean
+.PHONY: setup demo test coverage lint dist clean
 
 setup: $(VENV)/ready
 
@@ -35,6 +36,10 @@ coverage: $(VENV)/ready
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
+
+dist: $(VENV)/ready
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -17,14 +17,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-import basicsr_snn
 from basicsr_snn import zoo
 from basicsr_snn.cli import init
+from basicsr_snn.version import __version__
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOT_SOURCE = ('.*', '__pycache__', '*.egg-info')
 WRITTEN_AT_WORK = ('build', 'dist', 'datasets', 'experiments', 'results', 'tb_logger')
-SDIST = 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])'
 FEW_ITERATIONS = ('train:total_iter=4', 'train:scheduler:periods=[4]', 'val:val_freq=4', 'logger:print_freq=2',
                   'logger:save_checkpoint_freq=4')
 pytestmark = pytest.mark.slow
@@ -41,9 +40,9 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope='module')
-def sdist(tmp_path_factory) -> Path:
-    """The sdist, unpacked."""
-    folder = tmp_path_factory.mktemp('sdist')
+def built(tmp_path_factory) -> Path:
+    """The folder of the sdist and of the wheel that was built from it, without a network."""
+    folder = tmp_path_factory.mktemp('built')
     source = folder / 'source'
     ignore = shutil.ignore_patterns(*NOT_SOURCE)
     source.mkdir()
@@ -54,18 +53,21 @@ def sdist(tmp_path_factory) -> Path:
             shutil.copytree(path, source / path.name, ignore=ignore)
     shutil.copytree(REPOSITORY / 'datasets' / 'demo', source / 'datasets' / 'demo')
     shutil.copy(REPOSITORY / 'datasets' / 'README.md', source / 'datasets')
-    run(sys.executable, '-c', SDIST, folder, cwd=source)
-    with tarfile.open(next(folder.glob('*.tar.gz'))) as archive:
-        archive.extractall(folder, filter='data')
-    return folder / f'basicsr_snn-{basicsr_snn.__version__}'
+    run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', folder, source, cwd=folder)
+    return folder
 
 
 @pytest.fixture(scope='module')
-def wheel(sdist) -> Path:
-    """The wheel, built from the sdist without a network."""
-    run(sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--no-index', '-w', sdist.parent,
-        sdist, cwd=sdist.parent)
-    return next(sdist.parent.glob('*.whl'))
+def sdist(built) -> Path:
+    """The sdist, unpacked."""
+    with tarfile.open(next(built.glob('*.tar.gz'))) as archive:
+        archive.extractall(built, filter='data')
+    return built / f'basicsr_snn-{__version__}'
+
+
+@pytest.fixture(scope='module')
+def wheel(built) -> Path:
+    return next(built.glob('*.whl'))
 
 
 @pytest.fixture(scope='module')
@@ -115,7 +117,7 @@ def test_the_wheel_holds_the_package_and_its_shared_files_and_nothing_else(wheel
 
 
 def test_there_is_one_version(wheel):
-    assert metadata(wheel)['Version'] == basicsr_snn.__version__
+    assert metadata(wheel)['Version'] == __version__
 
 
 def test_python_is_bounded_as_basicsr_needs(wheel):
