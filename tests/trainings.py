@@ -5,6 +5,7 @@ import copy
 import csv
 from pathlib import Path
 
+import cv2
 import torch
 import yaml
 from basicsr.models import build_model
@@ -43,6 +44,22 @@ def distilling(name: str = 'distilled', **changes) -> dict:
                'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0', 'weight': 0.1}],
                'output': {'type': 'L1Loss', 'loss_weight': 0.5}}
     return training(name, model_type='ANNSNNDistillModel', distill=distill, **changes)
+
+
+def repeating(options: dict, total_iter: int) -> dict:
+    """The same with every crop made the same, the whole first picture without noise, for ``total_iter`` iterations.
+
+    The data order restarts on resuming, and so makes no difference. Needs a square ``pictures/0.png``.
+    """
+    for dataset in options['datasets'].values():
+        dataset['sigma'] = 0
+    options['datasets']['train'].update(subset=[0, 1], gt_size=36, use_hflip=False, use_rot=False)
+    options['train']['total_iter'] = total_iter
+    return options
+
+
+def make_first_picture_square() -> None:
+    cv2.imwrite('pictures/0.png', cv2.imread('pictures/0.png')[:, :36])
 
 
 def write(options: dict, file: str = 'options.yml') -> str:

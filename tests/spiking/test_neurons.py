@@ -173,6 +173,7 @@ build_neuron({'type': 'LIFNode'}, 3)(torch.ones(2, 1, 3, 4, 4))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='a missing triton is worth a warning beside CUDA')
 def test_import_and_first_call_say_nothing_of_triton_on_a_cpu_machine():
     done = subprocess.run([sys.executable, '-c', FIRST_CALL], capture_output=True, text=True, timeout=300)

@@ -90,6 +90,7 @@ def test_fused_if_is_spikingjellys(uncompiled, v_reset):
     compare_leaky(sequence(3, layout=torch.contiguous_format), type='IFNode', v_reset=v_reset)
 
 
+@pytest.mark.slow
 def test_compiled_kernels_are_exact(monkeypatch):
     """With a real compiler, for several sizes, and for an input that is the same at every step (stride 0)."""
     monkeypatch.delenv(SWITCH, raising=False)
