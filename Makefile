@@ -32,7 +32,7 @@ test: $(VENV)/ready
 	$(PYTEST)
 
 coverage: $(VENV)/ready
-	$(PYTEST) --cov --cov-fail-under 90
+	$(PYTEST) --cov --cov-fail-under 97
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
