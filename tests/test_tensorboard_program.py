@@ -1,4 +1,4 @@
-"""TensorBoard as a user starts it: it opens what a training writes, and an environment where it cannot start is told."""
+"""TensorBoard as a user starts it: it opens what a training writes, and where it cannot start, that is said."""
 from __future__ import annotations
 
 import json
@@ -59,7 +59,6 @@ def fetch(url: str, said: Path) -> list:
     raise AssertionError(f'{url} gave nothing; TensorBoard said: {said.read_text()}')
 
 
-@pytest.mark.slow
 def test_tensorboard_opens_what_a_training_writes(address, tmp_path):
     assert why_tensorboard_cannot_start() is None
     said = tmp_path / 'said.txt'
