@@ -11,7 +11,7 @@ import yaml
 from basicsr_snn import zoo
 from basicsr_snn.version import __version__
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def read(name: str) -> str:

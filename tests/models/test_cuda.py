@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available()
 CPU, GPU = 0, 1
 SMALL = {'type': 'SpikerIR', 'size': 'small'}
 SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9}
-PICTURE = Path(__file__).resolve().parent.parent / 'datasets' / 'demo' / 'val' / 'pagoda.png'
+PICTURE = Path(__file__).resolve().parents[2] / 'datasets' / 'demo' / 'val' / 'pagoda.png'
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from basicsr_snn.cli import init
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 CHANGED = Path('options/train/demo.yml')
 
 
