@@ -9,7 +9,7 @@ from torch import nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.spiking import signed_ilif
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 
 def _levels(net: SpikerIR) -> Iterator[nn.Sequential]:

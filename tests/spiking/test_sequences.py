@@ -13,8 +13,9 @@ from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking import compiling
 from basicsr_snn.spiking.compiling import SWITCH, Kernel
-from basicsr_snn.spiking.neurons import SURROGATES, build_neuron, carried_state, reset_to_rest
-from basicsr_snn.spiking.signed_ilif import SignedCounts, signed_counts_step_by_step
+from basicsr_snn.spiking.neurons import build_neuron, carried_state, reset_to_rest
+from basicsr_snn.spiking.neurons.signed_ilif import SignedCounts, signed_counts_step_by_step
+from basicsr_snn.spiking.neurons.spikingjelly_nodes import SURROGATES
 
 SHAPE = (2, 3, 4, 6)
 
