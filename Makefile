@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip
 # On shared cores OpenMP's spinning threads cost 15 times the time.
 export GOMP_SPINCOUNT := 0
 
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: setup demo test coverage lint dist clean
 
