@@ -4,12 +4,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 from basicsr_snn.cli.main import PROGRAM, VERBS
 
 PAGE = Path(__file__).resolve().parent.parent / 'docs' / 'reference' / 'commands.md'
+WIDTH = 120
 INTRODUCTION = f"""# Commands
 
 Written from the commands' own help by `python tools/commands_page.py`; `{PROGRAM} VERB --help` prints the same.
@@ -36,7 +38,8 @@ def page() -> str:
 
 def _section(verb: str, parser: argparse.ArgumentParser) -> str:
     rows = ''.join(f'| {names} | {meaning} |\n' for names, meaning in _arguments(parser))
-    return f'## {verb}\n\n{parser.description}\n\n| argument | meaning |\n| --- | --- |\n{rows}'
+    about = textwrap.fill(parser.description or '', WIDTH)
+    return f'## {verb}\n\n{about}\n\n| argument | meaning |\n| --- | --- |\n{rows}'
 
 
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Extension of griffe: the reStructuredText of the docstrings (roles, ``math``, ``code-block``) as Markdown for the site."""
+"""Extension of griffe: the reStructuredText of the docstrings (roles, ``math``, ``code-block``) as Markdown."""
 from __future__ import annotations
 
 import re
@@ -8,7 +8,7 @@ from typing import Any
 import griffe
 
 ROLE = re.compile(r':\w+:`(~?)([^`]+)`')
-DIRECTIVE = re.compile(r'^( *)\.\. (math|code-block)::(?: *(\w+))?\n((?:\n|\1 +.*\n?)+)', re.MULTILINE)
+DIRECTIVE = re.compile(r'^( *)\.\. (math|code-block)::(?: *(\S.*))?(?:\n|$)((?:\n|\1 +.*(?:\n|$))*)', re.MULTILINE)
 
 
 class DocstringRoles(griffe.Extension):
@@ -26,6 +26,8 @@ def to_markdown(text: str) -> str:
 
 
 def _fenced(directive: re.Match[str]) -> str:
-    indent, kind, language, body = directive.groups()
-    fence = f'```{"tex" if kind == "math" else language or ""}\n{textwrap.dedent(body).strip()}\n```\n'
+    indent, kind, argument, body = directive.groups()
+    language, first = ('tex', argument or '') if kind == 'math' else (argument or '', '')
+    text = '\n'.join(filter(None, (first, textwrap.dedent(body).strip())))
+    fence = f'```{language}\n{text}\n```\n'
     return textwrap.indent(fence, indent) + '\n'

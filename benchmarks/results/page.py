@@ -20,7 +20,9 @@ CARDS = RESULTS / 'cards'
 BLOCK = re.compile(r'(<!-- table: ([^>]+) -->\n).*?(<!-- end of table -->)', re.DOTALL)
 COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100'), ('Set12', 'BSD68')
 README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25', 'base': 'spikerir_base_color25',
-               'ANN twin of small': 'spikerir_small_color25_twin', 'FFDNet': 'ffdnet_color'}
+               'twin': 'spikerir_small_color25_twin', 'FFDNet': 'ffdnet_color'}
+NUMBER = re.compile(r'-|[\d,./]+( / [\d.]+| \([\d/]+\))?')
+"""A cell that is a number, or two as in ``31.03 / 0.8777`` and ``1/21 (1/50)``, or missing."""
 README_SET, README_SIGMA, RIVAL = 'CBSD68', 25, 'ffdnet_color'
 PHASE, VIEWS = ', phase-coded', re.compile(r', (\d) views$')
 FIRING_RATE = 'firing rate'
@@ -63,7 +65,10 @@ def table(name: str, scores: Sequence[Score]) -> str:
 
 
 def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *lines))
+    """A table; columns of numbers are set flush right."""
+    lines = list(lines)
+    rules = ['---:' if all(map(NUMBER.fullmatch, column)) else '---' for column in zip(*lines, strict=True)]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, rules, *lines))
 
 
 def _table(scores: Iterable[Score], sets: Sequence[str]) -> str:
@@ -117,15 +122,16 @@ def _steps(name: str) -> int:
 def _readme_table(scores: Sequence[Score]) -> str:
     of = {score.name: score for score in scores if (score.set, score.sigma) == (README_SET, README_SIGMA)}
 
-    def cost(name: str) -> str:
-        if name not in of:
-            return '-'
-        share = float(of[RIVAL].nj_per_px) / float(of[name].nj_per_px)
-        return f'{float(of[name].nj_per_px):,.1f}{f" (1/{share:.0f})" if name != RIVAL else ""}'
+    def share(name: str) -> str:
+        times = float(of[RIVAL].nj_per_px) / float(of[name].nj_per_px)
+        return f'1/{times:.0f}' if name != RIVAL else '1'
 
-    return _markdown(['network', 'parameters', f'{README_SET}, dB', 'energy, nJ/px', 'phase-coded'],
-                     [[shown, f'{int(of[name].params):,}', f'{float(of[name].psnr):.2f}', cost(name),
-                       cost(name + PHASE)] for shown, name in README_ROWS.items()])
+    def energy(name: str) -> str:
+        return f'{share(name)} ({share(name + PHASE)})' if name + PHASE in of else share(name)
+
+    return _markdown(['network', 'params', 'PSNR', 'energy (phase-coded)'],
+                     [[shown, f'{int(of[name].params):,}', f'{float(of[name].psnr):.2f}', energy(name)]
+                      for shown, name in README_ROWS.items()])
 
 
 def _models_table(scores: Sequence[Score]) -> str:
@@ -142,7 +148,7 @@ def _models_table(scores: Sequence[Score]) -> str:
 
 def _card_table(row: zoo.Row) -> str:
     """What the zoo knows of one network, a line a fact."""
-    facts = {'task': row.task, 'weights': f'`basicsr_snn/zoo/{row.file}`', 'SHA-256 begins': f'`{row.sha256[:8]}`',
+    facts = {'weights': f'`basicsr_snn/zoo/{row.file}`', 'SHA-256 begins': f'`{row.sha256[:8]}`',
              'neuron': f'`{row.neuron}`' + (f', T = {row.T}, counts up to {row.D}' if row.T else ', an ANN'),
              'licence of the weights': row.licence.split(';')[0]}
     if row.training:
@@ -154,7 +160,7 @@ def _card_table(row: zoo.Row) -> str:
                   'started from': f'`{card["starts_from"]}`' if card.get('starts_from') else 'nothing'}
     else:
         facts['source'] = row.source
-    return _markdown(['', ''], facts.items())
+    return _markdown(['task', row.task], facts.items())
 
 
 def _scores_table(name: str, scores: Sequence[Score]) -> str:
