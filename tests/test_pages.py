@@ -7,6 +7,7 @@ import inspect
 import itertools
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import commands_page
@@ -52,6 +53,12 @@ def shell_lines(page: Path) -> list[str]:
     """What the ``sh`` blocks of a page tell to type, lines joined that end in a backslash."""
     blocks = re.findall(r'^ *```sh\n(.*?)^ *```$', page.read_text(encoding='utf-8'), re.DOTALL | re.MULTILINE)
     return [line.strip() for block in blocks for line in block.replace('\\\n', ' ').splitlines() if line.strip()]
+
+
+def python_blocks(page: Path) -> str:
+    """All ``python`` blocks of a page after one another, as one program."""
+    blocks = re.findall(r'^ *```python\n(.*?)^ *```$', page.read_text(encoding='utf-8'), re.DOTALL | re.MULTILINE)
+    return '\n'.join(map(textwrap.dedent, blocks))
 
 
 @functools.cache
@@ -121,6 +128,13 @@ def test_commands_are_understood(page):
             parsers()[verb].parse_args(arguments)
         except SystemExit:
             pytest.fail(f'this is not understood: {line}')
+
+
+@pytest.mark.parametrize('name', ['README.md', 'docs/reference/api.md', 'docs/explanation/phase-coding.md'])
+def test_python_runs(name, capsys):
+    program = python_blocks(REPOSITORY / name)
+    assert 'import' in program
+    exec(compile(program, name, 'exec'), {})
 
 
 def test_the_pages_have_commands():
