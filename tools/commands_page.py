@@ -46,10 +46,14 @@ def _arguments(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     """Name and meaning of each argument but ``--help``, required ones first, as cells of a table."""
     actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
     for action in sorted(actions, key=lambda action: not action.required):
-        value = '' if action.nargs == 0 else f' {_value(action)}'
         meaning = (action.help or '') % {**vars(action), 'prog': parser.prog}
-        yield ', '.join(f'`{name}{value}`' for name in action.option_strings), \
-            _cell(meaning + ('; required' if action.required else ''))
+        yield _names(action), _cell(meaning + ('; required' if action.required else ''))
+
+
+def _names(action: argparse.Action) -> str:
+    """What is typed: ``-i DIR``, ``--input DIR``; ``DIR`` for an argument without a name."""
+    value = '' if action.nargs == 0 else _value(action)
+    return ', '.join(f'`{f"{name} {value}".strip()}`' for name in action.option_strings or [''])
 
 
 def _value(action: argparse.Action) -> str:
