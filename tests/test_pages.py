@@ -67,8 +67,8 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def typed(line: str) -> list[str]:
-    """The words of a line without its comment, as the shell hands them on."""
-    return shlex.split(line, comments=True)
+    """The words of the first command of a line, without its comment, as the shell hands them on."""
+    return list(itertools.takewhile(lambda word: word not in ('&&', '|', ';'), shlex.split(line, comments=True)))
 
 
 @of_each_page

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip('mkdocs', reason='pip install ".[docs]"')
+pytestmark = pytest.mark.xdist_group('site')  # built once
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOWHERE = 'http://127.0.0.1:9'
 
