@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn import zoo
-from basicsr_snn.spiking.phase import phase_form
+from basicsr_snn.spiking.neurons.phase import phase_form
 
 if TYPE_CHECKING:
     from scores import Score
