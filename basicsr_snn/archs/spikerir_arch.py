@@ -41,7 +41,7 @@ class SpikerIR(Restorer):
         neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options;
             ``{type: relu}`` is the ANN twin.
         hidden: Options that differ from ``neuron`` between the two convolutions of a block; ``{lowest: 0}`` saves there
-            the negative spikes, which only the residual stream needs (measured: docs/design-log.md).
+            the negative spikes, which only the residual stream needs (measured: docs/explanation/design.md).
         stages: Neurons of single parts, beside ``neuron`` and ``hidden`` of all others, for hybrid ANN-SNN networks:
             ``{encoder: {type: relu}, head: {type: LIFNode}}``. Parts are ``encoder.0``, ``down.0``, ``middle``,
             ``up.0``, ``decoder.0`` and so on, as in ``named_modules()``, ``head``, or all of a kind (``encoder``).

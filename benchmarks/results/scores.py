@@ -1,7 +1,7 @@
 """Scores of the shipped networks, of BM3D and of the noisy pictures on the standard sets, row by row in ``scores.csv``.
 
-``python benchmarks/results/scores.py`` measures what the table lacks and then writes docs/results.md. A row holds the
-checksum of its weights, so that new weights are measured anew; ``--fresh`` measures everything.
+``python benchmarks/results/scores.py`` measures what the table lacks and then writes the tables of the pages. A row
+holds the checksum of its weights, so that new weights are measured anew; ``--fresh`` measures everything.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import basicsr_snn  # noqa: F401 - before basicsr
 
 # isort: split
-from page import write_page
+from page import write_pages
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from torch import Tensor
@@ -162,7 +162,7 @@ def main() -> None:
                 write_table(sorted(scores, key=lambda one: (one.sigma, one.set, one.name)))
                 console.print(f'{name} sigma {sigma} {candidate.name}: {score.psnr} dB')
             progress.advance(overall)
-    write_page(scores)
+    write_pages(scores)
 
 
 if __name__ == '__main__':
