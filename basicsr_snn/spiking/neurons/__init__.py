@@ -12,6 +12,7 @@ from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.spiking.base import DEFAULT_NEURON, NEURONS, Neuron, NeuronOptions
+from basicsr_snn.spiking.neurons import signed_ilif  # noqa: F401 - the default comes first
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
