@@ -19,7 +19,7 @@ $(VENV)/ready: setup.py pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/ready
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python tools/demo.py
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest

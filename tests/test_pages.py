@@ -16,7 +16,7 @@ from basicsr_snn.pipeline.option_checks import HINT_KEYS, TEACHER_KEYS
 from basicsr_snn.spiking.neurons import NEURONS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = sorted(page for folder in ('', 'docs/', 'datasets/', 'datasets/demo/', 'benchmarks/')
+PAGES = sorted(page for folder in ('', 'docs/', 'datasets/', 'datasets/demo/', 'benchmarks/', 'studies/')
                for page in REPOSITORY.glob(f'{folder}*.md'))
 README = (REPOSITORY / 'README.md').read_text(encoding='utf-8')
 

@@ -1,6 +1,6 @@
 """Quality against energy: the student of sigma 25 trained on under several budgets of accumulations.
 
-``python benchmarks/results/budget.py`` trains ``frugal_color25.yml`` for each target (5 minutes each on a CPU core;
+``python studies/budget/budget.py`` trains ``frugal_color25.yml`` for each target (5 minutes each on a CPU core;
 those that are finished are not trained again) and writes ``budget.csv`` and docs/images/budget.png.
 """
 from __future__ import annotations

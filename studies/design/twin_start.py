@@ -1,6 +1,6 @@
 """Start weights of a spiking student from its trained ANN twin: its weights, and thresholds that fit its streams.
 
-``python benchmarks/design/twin_start.py -opt STUDENT.yml TWIN.pth OUT.pth`` sets the threshold of each channel to a
+``python studies/design/twin_start.py -opt STUDENT.yml TWIN.pth OUT.pth`` sets the threshold of each channel to a
 share of the standard deviation of what the neuron receives on training pictures, layer by layer, so that a layer is
 fitted to the counts of those before it. A signed count of 0.4 standard deviations emits two events a neuron on Gaussian
 input. The head's counts are finer: their rounding enters the picture unfiltered (docs/design-log.md, no. 37).

@@ -1,4 +1,4 @@
-"""Trials of network options and recipes under one protocol: ``python benchmarks/design/trials.py VARIANTS.yml``.
+"""Trials of network options and recipes under one protocol: ``python studies/design/trials.py VARIANTS.yml``.
 
 Every trial trains on the first 400 pictures of BSD432 and is scored on pictures of the last 32, folded for inference.
 The batch of a step depends on seed and step alone, so variants of one patch and batch size see the same crops and the

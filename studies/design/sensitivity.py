@@ -1,5 +1,5 @@
 """Which part of a student loses most by counting: PSNR of the ANN twin's weights with all counts, and with one part as
-floats. ``python benchmarks/design/sensitivity.py -opt STUDENT.yml TWIN.pth``; nothing is trained.
+floats. ``python studies/design/sensitivity.py -opt STUDENT.yml TWIN.pth``; nothing is trained.
 """
 from __future__ import annotations
 

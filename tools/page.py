@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scores import Score
 
 PAGE, README = Path('docs/results.md'), Path('README.md')
-BEGIN, END = '<!-- results: written by benchmarks/results/scores.py -->\n', '<!-- end of results -->\n'
+BEGIN, END = '<!-- results: written by tools/scores.py -->\n', '<!-- end of results -->\n'
 README_SIGMA = 25
 COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100'), ('Set12', 'BSD68')
 INTRODUCTION = """# Results
@@ -26,8 +26,8 @@ turned by half and on all its flips and turns (`denoise --views 8`), each in the
 written by
 
 ```sh
-python benchmarks/results/scores.py --bm3d     # what benchmarks/results/scores.csv lacks; --fresh: everything
-python benchmarks/results/figures.py           # the pictures below
+python tools/scores.py --bm3d     # what tools/results/scores.csv lacks; --fresh: everything
+python tools/figures.py           # the pictures below
 ```
 """
 FIGURES = """
@@ -38,12 +38,12 @@ FIGURES = """
 ![validation PSNR against events a neuron](images/budget.png)
 
 The student of from_twin_color25.yml trained on for 2,000 steps under budgets of accumulations
-(`benchmarks/results/budget.py`).
+(`studies/budget/budget.py`).
 
 ![validation PSNR against steps](images/training.png)
 
 Training of the shipped students of sigma 25 on BSD432[0:400], PSNR of the moving average on BSD432[400:432]; a training
-that goes on from another counts on from it (`benchmarks/results/curves.csv`).
+that goes on from another counts on from it (`tools/results/curves.csv`).
 """
 CARDS = """
 ## Model cards
@@ -52,11 +52,11 @@ CARDS = """
 basicsr-snn train -opt options/train/SpikerIR/twin_color25.yml            # the ANN twin, 30,000 steps
 O=options/train/SpikerIR/from_twin_color25.yml
 M=experiments/SpikerIR_small_twin_color25/models
-python benchmarks/design/twin_start.py -opt $O $M/net_g_13000.pth $M/net_g_start.pth
+python studies/design/twin_start.py -opt $O $M/net_g_13000.pth $M/net_g_start.pth
 basicsr-snn train -opt $O                                                 # small, from the twin's 13,000th step
 L=options/train/SpikerIR/long_small_color25.yml
 basicsr-snn train -opt $L                                                 # and on, larger batches, made for a GPU
-python benchmarks/results/ship.py -opt $L --name spikerir_small_color25 --task "colour denoising, sigma 25" --goes-on
+python tools/ship.py -opt $L --name spikerir_small_color25 --task "colour denoising, sigma 25" --goes-on
 ```
 
 and so on, each with the option file of its row. All are trained on crops of BSD432[0:400] with fresh noise and

@@ -1,6 +1,6 @@
 """Start weights of a binary network of T steps from a trained one of unsigned counts 0..T in one step.
 
-``python benchmarks/design/binary_start.py IN.pth OUT.pth --steps 4``. A neuron without leak that may fire once a step
+``python studies/design/binary_start.py IN.pth OUT.pth --steps 4``. A neuron without leak that may fire once a step
 emits over T steps of the same input x as many spikes as round(x / theta) counts, if its threshold is T * theta; and its
 mean current is the same. So thresholds are multiplied by T, and weights stay.
 """

@@ -1,6 +1,6 @@
 """Start weights of a student from a trained one of other widths or fewer blocks.
 
-``python benchmarks/design/grown_start.py -opt STUDENT.yml TRAINED.pth OUT.pth``. Channels that both networks have keep
+``python studies/design/grown_start.py -opt STUDENT.yml TRAINED.pth OUT.pth``. Channels that both networks have keep
 their weights. Blocks that the trained one lacks begin as identity: their second convolution is 0, and their thresholds
 fit what they receive, as in ``twin_start.py``.
 """
