@@ -2,25 +2,20 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
-import binary_start
 import compare
 import conversion
 import draw
 import page
 import pytest
 import torch
-from grown_start import begin_as_identity, copy_common_channels
 from interventions import counts_at, scale_branches, set_counts, share_blocks
 from scores import Score
 from side_by_side import PROBE_STEPS, probe_of, seconds_a_step, steps_in, with_length
-from twin_start import fit_thresholds
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.bench.training_log import TrainingLog, read_training_log
-from basicsr_snn.spiking.neurons import build_neuron
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOG = """2026-11-25 10:00:00,000 INFO: Start training
@@ -162,71 +157,6 @@ def test_the_table_of_results_sorts_references_students_teachers():
     assert 'CBSD68 (68)' in table
     assert 'Kodak24' not in table
     assert '| noisy | - |' in table
-
-
-def test_thresholds_are_fitted_layer_by_layer():
-    torch.manual_seed(0)
-    net = SpikerIR(channels=[4, 4], blocks=[1, 1])
-    crops = torch.rand(2, 3, 16, 16)
-    received = {}
-    fit_thresholds(net, crops, 0.4, 0.1)
-    for name in ('encoder.0.0.body.1.neuron', 'head.neuron'):
-        net.get_submodule(name).register_forward_pre_hook(
-            lambda layer, inputs, name=name: received.update({name: inputs[0].std((0, 1, 3, 4))}))
-    with torch.no_grad():
-        net(crops)
-    hidden, head = received.values()
-    assert torch.allclose(net.encoder[0][0].body[1].neuron.amplitude, 0.4 * hidden, rtol=1e-3)
-    assert torch.allclose(net.head.neuron.amplitude, 0.1 * head, rtol=1e-3)
-
-
-def test_a_bias_current_centres_the_counts_and_the_convolution_takes_it_back():
-    torch.manual_seed(0)
-    plain = SpikerIR(channels=[4, 4], blocks=[1, 1], neuron={'type': 'linear'}, hidden={'type': 'relu'})
-    net = SpikerIR(channels=[4, 4], blocks=[1, 1], T=7, neuron={'type': 'PhaseIF', 'steps': 7, 'bias': True},
-                   hidden={'bias': False})
-    net.load_state_dict(plain.state_dict(), strict=False)
-    crops = torch.rand(2, 3, 32, 32)
-    fit_thresholds(net, crops, 0.08, 0.08)
-    assert net.head.neuron.bias.min() > 0
-    with torch.no_grad():
-        expected, found = plain(crops) - crops, net.eval()(crops) - crops
-    inside = (..., slice(8, -8), slice(8, -8))    # at the border padding reads as no spikes, the lowest potential
-    assert (found - expected)[inside].std() < 0.05 * expected[inside].std()
-
-
-def test_a_grown_network_begins_as_the_one_that_it_grew_from():
-    torch.manual_seed(0)
-    trained = SpikerIR(channels=[4, 8], blocks=[1, 1])
-    grown, crops = SpikerIR(channels=[4, 8], blocks=[3, 1]), torch.rand(2, 3, 16, 16)
-    copy_common_channels(grown, trained.state_dict())
-    new = begin_as_identity(grown, trained.state_dict())
-    fit_thresholds(grown, crops, 0.4, 0.4, new)
-    assert {name.rpartition('.body')[0] for name, layer in grown.named_modules() if layer in new} == {
-        'encoder.0.1', 'encoder.0.2', 'decoder.0.1', 'decoder.0.2'}
-    assert torch.equal(grown(crops), trained(crops))
-
-
-def test_a_narrowed_network_keeps_the_first_channels():
-    trained, narrow = SpikerIR(channels=[4, 8], blocks=[1, 1]), SpikerIR(channels=[4, 6], blocks=[1, 1])
-    copy_common_channels(narrow, trained.state_dict())
-    assert torch.equal(narrow.middle[0].body[0].conv.weight, trained.middle[0].body[0].conv.weight[:6, :6])
-    assert torch.equal(narrow.encoder[0][0].body[0].conv.weight, trained.encoder[0][0].body[0].conv.weight)
-
-
-def test_binary_start_emits_the_same_counts_over_its_steps(tmp_path, monkeypatch):
-    counting = build_neuron({'type': 'SignedILIF', 'D': 4, 'lowest': 0, 'threshold': 0.05}, 1)
-    torch.save({'params_ema': counting.state_dict()}, tmp_path / 'in.pth')
-    monkeypatch.setattr(sys, 'argv', ['x', str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')])
-    binary_start.main()
-    binary = build_neuron({'type': 'SignedILIF', 'D': 1, 'lowest': 0, 'decay': 1.0}, 1)
-    binary.load_state_dict(torch.load(tmp_path / 'out.pth', weights_only=True)['params'])
-    assert binary.amplitude.item() == pytest.approx(0.2)
-    x = torch.tensor([-0.1, 0.0, 0.049, 0.103, 0.148, 0.3]).view(1, 1, 1, 1, 6)
-    spikes = binary(x.expand(4, *x.shape[1:]))
-    assert spikes.sum(0).flatten().tolist() == counting(x).flatten().tolist()
-    assert math.isclose((spikes.mean(0) * binary.amplitude).sum().item(),
-                        (counting(x) * counting.amplitude).sum().item(), rel_tol=1e-5)
 
 
 def test_interventions_change_what_they_say_and_nothing_else():

@@ -52,7 +52,7 @@ CARDS = """
 basicsr-snn train -opt options/train/SpikerIR/twin_color25.yml            # the ANN twin, 30,000 steps
 O=options/train/SpikerIR/from_twin_color25.yml
 M=experiments/SpikerIR_small_twin_color25/models
-python studies/design/twin_start.py -opt $O $M/net_g_13000.pth $M/net_g_start.pth
+basicsr-snn start -opt $O --from-twin $M/net_g_13000.pth
 basicsr-snn train -opt $O                                                 # small, from the twin's 13,000th step
 L=options/train/SpikerIR/long_small_color25.yml
 basicsr-snn train -opt $L                                                 # and on, larger batches, made for a GPU
