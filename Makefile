@@ -1,4 +1,6 @@
-# make demo: distil a tiny spiking student on the bundled photographs.  make test: all tests.  Both set up what they need.
+# make demo: distil a tiny spiking student on the bundled photographs.  make test: all tests.  make coverage: all tests, and
+# how much of the package they reach (what CI runs).  make lint: ruff.  make dist: sdist and wheel.
+# Each sets up first what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,25 +9,37 @@ PIP := $(BIN)/python -m pip
 # On shared cores OpenMP's spinning threads cost 15 times the time.
 export GOMP_SPINCOUNT := 0
 
-.PHONY: setup demo test lint clean
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+.PHONY: setup demo test coverage lint dist clean
 
 setup: $(VENV)/ready
 
 # torch first, then the rest without build isolation: BasicSR's build would fetch a second torch of its own.
+# BasicSR brings tb-nightly, SpikingJelly tensorboard. Both own the same files, and beside each other neither starts.
 $(VENV)/ready: setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --constraint constraints.txt torch torchvision "setuptools>=70.1" wheel cython numpy
+	$(PIP) install --constraint constraints.txt torch torchvision "setuptools>=77.0.3" wheel cython numpy
 	$(PIP) install --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	$(PIP) uninstall --yes tb-nightly tensorboard
+	$(PIP) install --constraint constraints.txt tensorboard
 	touch $@
 
 demo: $(VENV)/ready
 	$(BIN)/python tools/demo.py
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+coverage: $(VENV)/ready
+	$(PYTEST) --cov --cov-fail-under 97
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 
+dist: $(VENV)/ready
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,7 @@ PACKAGE = Path(basicsr_snn.__file__).parent
 
 LAYERS = (
     ('errors', 'version'),
-    ('compat', 'registration', 'images'),
+    ('compat', 'registration', 'images', 'installation'),
     ('spiking',),
     ('archs', 'data', 'losses'),
     ('activity', 'energy', 'inference'),

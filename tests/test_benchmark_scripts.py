@@ -10,12 +10,15 @@ import draw
 import page
 import pytest
 import torch
+import trials
+import yaml
 from interventions import counts_at, scale_branches, set_counts, share_blocks
 from scores import Score
 from side_by_side import PROBE_STEPS, probe_of, seconds_a_step, steps_in, with_length
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.bench.training_log import TrainingLog, read_training_log
+from basicsr_snn.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOG = """2026-11-25 10:00:00,000 INFO: Start training
@@ -193,3 +196,20 @@ def test_a_probe_changes_neither_the_options_nor_what_is_trained():
     assert probe_of(options)['train']['total_iter'] == PROBE_STEPS
     assert probe_of(options)['name'] != options['name'] == 'x'
     assert options['train']['total_iter'] == 7
+
+
+def test_the_list_of_trials_runs_what_the_table_lacks(tmp_path):
+    network = {'channels': [4, 4], 'blocks': [1, 1]}
+    variants = [{'name': 'done', 'network': network, 'recipe': {'steps': 7}},
+                {'name': 'new', 'network': network, 'seed': 1, 'recipe': {'lr': 0.1}}]
+    table = tmp_path / 'trials.csv'
+    trials.append(table, {**dict.fromkeys(trials.COLUMNS, ''), 'name': 'done', 'seed': 0, 'steps': 7})
+    (trial,) = trials.planned(variants, table, pictures=None)
+    assert (trial.name, trial.seed, trial.recipe) == ('new', 1, {**trials.RECIPE, 'lr': 0.1})
+    with pytest.raises(UserError, match='the recipe of trial x has slack; it may have steps, batch'):
+        next(trials.planned([{'name': 'x', 'recipe': {'slack': 1.0}}], table, pictures=None))
+
+
+def test_every_trial_of_the_list_can_be_built():
+    variants = yaml.safe_load((REPOSITORY / 'studies/design/variants.yml').read_text())
+    assert len(list(trials.planned(variants, REPOSITORY / 'none.csv', pictures=None))) == len(variants) > 50

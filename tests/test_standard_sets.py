@@ -32,6 +32,7 @@ def psnr_by_scikit_image(folder: Path) -> float:
     return float(np.mean(decibels))
 
 
+@pytest.mark.slow
 def test_ffdnet_on_the_first_ten_pictures_of_cbsd68(shared_data, tmp_path, monkeypatch):
     """All 68 give 31.20 dB (31.21 in the FFDNet paper); ten of them keep the test short."""
     monkeypatch.chdir(tmp_path)

@@ -1,9 +1,11 @@
-"""Trainings of a few iterations, shared by the tests of models and methods; they run in the fixture ``work``."""
+"""Trainings of a few iterations and readers of results, shared by tests; trainings run in the fixture ``work``."""
 from __future__ import annotations
 
 import copy
+import csv
 from pathlib import Path
 
+import cv2
 import torch
 import yaml
 from basicsr.models import build_model
@@ -44,6 +46,22 @@ def distilling(name: str = 'distilled', **changes) -> dict:
     return training(name, model_type='ANNSNNDistillModel', distill=distill, **changes)
 
 
+def repeating(options: dict, total_iter: int) -> dict:
+    """The same with every crop made the same, the whole first picture without noise, for ``total_iter`` iterations.
+
+    The data order restarts on resuming, and so makes no difference. Needs a square ``pictures/0.png``.
+    """
+    for dataset in options['datasets'].values():
+        dataset['sigma'] = 0
+    options['datasets']['train'].update(subset=[0, 1], gt_size=36, use_hflip=False, use_rot=False)
+    options['train']['total_iter'] = total_iter
+    return options
+
+
+def make_first_picture_square() -> None:
+    cv2.imwrite('pictures/0.png', cv2.imread('pictures/0.png')[:, :36])
+
+
 def write(options: dict, file: str = 'options.yml') -> str:
     Path(file).write_text(yaml.safe_dump(options, sort_keys=False))
     return file
@@ -71,3 +89,8 @@ def batch(size: int = 16) -> dict:
     torch.manual_seed(7)
     gt = torch.rand(2, 3, size, size)
     return {'lq': gt + 0.1 * torch.randn_like(gt), 'gt': gt, 'sigma': torch.full((2,), 25.0)}
+
+
+def read_csv(file):
+    with file.open() as text:
+        return list(csv.DictReader(text))

@@ -25,7 +25,7 @@ from basicsr_snn.bench.candidates import BM3DCandidate, Candidate
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.pipeline.option_files import network_of_option_file
-from basicsr_snn.spiking.phase import phase_form
+from basicsr_snn.spiking.neurons.phase import phase_form
 from basicsr_snn.zoo.trained_network import TrainedNetwork, shipped_network
 
 RESULTS = Path(__file__).with_name('results')

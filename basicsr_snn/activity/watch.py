@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from basicsr_snn.activity.layer import LayerActivity
-from basicsr_snn.activity.potentials import potentials_before_spike
-from basicsr_snn.spiking.neurons import count_limit, is_spiking
+from basicsr_snn.spiking.base import Neuron
+from basicsr_snn.spiking.neurons import neuron_of
 
 SAMPLED = 4096
 """Neurons of a layer whose potentials and counts are looked at in each call, times the time steps of the call."""
@@ -41,16 +41,16 @@ class ActivityWatch:
     """
 
     def __init__(self, net: nn.Module) -> None:
-        self._neurons = {name: module for name, module in net.named_modules()
-                         if is_spiking(module)}
+        self._neurons = {name: (module, neuron) for name, module in net.named_modules()
+                         if (neuron := neuron_of(module)) is not None and neuron.is_spiking}
         self._tallies: dict[str, _Tally] = {}
         self._handles: list[Any] = []
 
     def __enter__(self) -> ActivityWatch:
-        for name, module in self._neurons.items():
+        for name, (module, neuron) in self._neurons.items():
             states: list[tuple[Any, ...]] = []
-            self._handles.append(module.register_forward_pre_hook(_state_keeper(states)))
-            self._handles.append(module.register_forward_hook(self._looker(name, states)))
+            self._handles.append(module.register_forward_pre_hook(_state_keeper(neuron, states)))
+            self._handles.append(module.register_forward_hook(self._looker(name, neuron, states)))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -58,16 +58,16 @@ class ActivityWatch:
         while self._handles:
             self._handles.pop().remove()
 
-    def _looker(self, name: str, states: list[tuple[Any, ...]]) -> Callable[..., None]:
+    def _looker(self, name: str, neuron: Neuron, states: list[tuple[Any, ...]]) -> Callable[..., None]:
         @torch.no_grad()
         def look(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             before = states.pop()
             states.clear()
             spikes = output[0] if isinstance(output, tuple) else output
             with _disable_current_modes():  # what is computed here is no operation of the network
-                x, spikes = (_with_time(module, tensor.detach()) for tensor in (args[0], spikes))
-                tally = self._tallies.setdefault(name, _Tally(type(module).__name__, count_limit(module)))
-                tally.add(module, x, spikes, before)
+                x, spikes = (_with_time(neuron, tensor.detach()) for tensor in (args[0], spikes))
+                tally = self._tallies.setdefault(name, _Tally(type(module).__name__, neuron.max_count))
+                tally.add(neuron, x, spikes, before)
 
         return look
 
@@ -88,7 +88,7 @@ class _Tally:
         self.potentials: list[np.ndarray] = []
         self.thinning = 1
 
-    def add(self, module: nn.Module, x: Tensor, spikes: Tensor, states: tuple[Any, ...]) -> None:
+    def add(self, neuron: Neuron, x: Tensor, spikes: Tensor, states: tuple[Any, ...]) -> None:
         """Add one call: input and spikes (T, N, C, ...), state before it."""
         self.updates += spikes.numel() // spikes.shape[2]
         self.events = self.events + _events_of_channels(spikes)
@@ -96,8 +96,8 @@ class _Tally:
         seen = _at(spikes, places)
         self.counts += _histogram(seen.cpu().numpy(), self.limit)
         sampled = tuple(_at(one[None], places)[0] if isinstance(one, Tensor) and one.shape == x.shape[1:] else
-                        _at_rest(module, one) for one in states)
-        potentials = potentials_before_spike(module, _at(x, places), seen, sampled)
+                        _at_rest(neuron, one) for one in states)
+        potentials = neuron.potentials(_at(x, places), seen, sampled)
         if potentials is not None:
             self._keep(potentials.movedim(1, 0).float().cpu().numpy())
 
@@ -115,19 +115,16 @@ class _Tally:
                              kept[np.isfinite(kept)], self.counts)
 
 
-def _state_keeper(states: list[tuple[Any, ...]]) -> Callable[..., None]:
+def _state_keeper(neuron: Neuron, states: list[tuple[Any, ...]]) -> Callable[..., None]:
     def keep(module: nn.Module, args: tuple[Any, ...]) -> None:
-        memories = getattr(module, '_memories', None)
-        states.append(tuple(memories.values()) if memories else (getattr(module, 'v', None),))
+        states.append(neuron.state())
 
     return keep
 
 
-def _with_time(module: nn.Module, tensor: Tensor) -> Tensor:
+def _with_time(neuron: Neuron, tensor: Tensor) -> Tensor:
     """(T, N, C, ...), of a layer that is called with all steps at once or step by step."""
-    mode = getattr(module, 'step_mode', None)
-    several = tensor.dim() == 5 if mode is None else mode == 'm'
-    return tensor if several else tensor[None]
+    return tensor if neuron.takes_sequences else tensor[None]
 
 
 def _events_of_channels(spikes: Tensor) -> Tensor:
@@ -156,6 +153,6 @@ def _at(tensor: Tensor, places: tuple[Tensor, ...]) -> Tensor:
     return tensor.movedim(2, -1)[(slice(None), *places)]
 
 
-def _at_rest(module: nn.Module, state: Any) -> Any:
+def _at_rest(neuron: Neuron, state: Any) -> Any:
     """A state of another shape starts anew, as SpikingJelly's neurons do."""
-    return (getattr(module, 'v_reset', None) or 0.0) if isinstance(state, Tensor) else state
+    return neuron.rest if isinstance(state, Tensor) else state

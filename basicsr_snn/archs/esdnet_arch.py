@@ -251,10 +251,8 @@ def concatenate(x: Tensor, skip: Tensor) -> Tensor:
 def threshold_of(neuron: Mapping[str, Any]) -> float:
     """Threshold of a ``neuron:`` block, which tdBN begins at: its own, or the published one where it has none
     (``relu``)."""
-    built = build_neuron(neuron, 1)
-    if isinstance(getattr(built, 'amplitude', None), Tensor):
-        return float(built.amplitude.detach().mean())
-    return float(getattr(built, 'v_threshold', PUBLISHED_THRESHOLD))
+    threshold = build_neuron(neuron, 1).initial_threshold
+    return PUBLISHED_THRESHOLD if threshold is None else threshold
 
 
 def parameters_seen_by_thop(net: ESDNet) -> int:

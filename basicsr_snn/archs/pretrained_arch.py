@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from basicsr_snn.archs.ffdnet_arch import noise_level_map
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.images.padding import pad_at_end
+from basicsr_snn.installation import find_weight_file
 
 
 @ARCH_REGISTRY.register()
@@ -46,7 +47,7 @@ class PretrainedANN(nn.Module):
 
     def __init__(self, path: str | Path, sigma: float = 25.0) -> None:
         super().__init__()
-        found = _recognise(Path(path))
+        found = _recognise(find_weight_file(path))
         self.net: nn.Module = found.model
         self.sigma = sigma
         self.takes_sigma = _first_channels(found.model) == found.input_channels + 1

@@ -12,7 +12,7 @@ from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fuse_spiking_convs
 from basicsr_snn.spiking.neurons import carried_state, phase_coded, reset_to_rest
-from basicsr_snn.spiking.phase import phase_mean
+from basicsr_snn.spiking.neurons.phase import phase_mean
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     'tiny': {'channels': (12, 16), 'blocks': (2, 1)},

@@ -75,11 +75,11 @@ def _check_shares(args: argparse.Namespace) -> None:
 
 
 def _output(args: argparse.Namespace, options: Mapping[str, Any]) -> Path:
-    named = (options.get('path') or {}).get('pretrain_network_g')
-    if not (args.output or named):
+    output = args.output or (options.get('path') or {}).get('pretrain_network_g')
+    if output is None:
         raise UserError(f'{args.opt} names no file to begin with (path: pretrain_network_g); write one there, or give '
                         '-o FILE.')
-    output = args.output or Path(named)
+    output = Path(output)
     if output.exists():
         raise UserError(f'{output} exists and is never overwritten; remove it, or give another file with -o FILE.')
     return output

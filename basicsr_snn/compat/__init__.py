@@ -5,7 +5,16 @@ BasicSR is patched by name and never copied. Each repair is one function whose d
 which it gets as ``upstream`` (:func:`~basicsr_snn.compat.replacing.replaces`). ``import basicsr_snn`` applies all,
 before or after ``import basicsr``.
 """
-from basicsr_snn.compat import checkpoints, distributed, imports, lmdb, optimizers, options, prefetching
+from basicsr_snn.compat import (
+    checkpoints,
+    distributed,
+    imports,
+    lmdb,
+    optimizers,
+    options,
+    prefetching,
+    tensorboard,
+)
 
 BEFORE_IMPORT = (imports.define_missing_torchvision_ops, imports.alias_functional_tensor)
 REPAIRS = (
@@ -23,6 +32,7 @@ REPAIRS = (
     prefetching.raise_prefetch_errors,
     prefetching.prefetch_without_cuda,
     lmdb.share_lmdb_environments,
+    tensorboard.say_why_tensorboard_cannot_start,
 )
 _applied = False
 

@@ -8,14 +8,14 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from spikingjelly.activation_based import neuron as spikingjelly_neurons
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from basicsr_snn.energy.operators import RULES, Executed, is_free, is_light
 from basicsr_snn.energy.report import EnergyReport
 from basicsr_snn.energy.tally import LayerTally, NeuronTally, UncountedTally
-from basicsr_snn.spiking.neurons import count_in_digits, count_limit, is_spiking
+from basicsr_snn.spiking.base import Neuron
+from basicsr_snn.spiking.neurons import neuron_of
 from basicsr_snn.spiking.ternary import footprint_of, parameters_of
 
 NETWORK = '(network)'
@@ -55,8 +55,8 @@ class OperationCounter:
             before, after = self._begin_module(name or NETWORK), self._end_module
             if module is self._net:
                 before, after = self._begin_network, self._end_network
-            elif is_spiking(module):
-                before, after = self._begin_neuron, self._end_neuron(name)
+            elif (neuron := neuron_of(module)) is not None and neuron.is_spiking:
+                before, after = self._begin_neuron, self._end_neuron(name, neuron)
             self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             self._handles.append(module.register_forward_hook(after, always_call=True))
         return self
@@ -87,16 +87,16 @@ class OperationCounter:
         self._inside_neurons += 1
         self._mode.unwatch()  # not only ignored: torch.compile falls back to eager code under any such mode
 
-    def _end_neuron(self, name: str) -> Callable[..., None]:
+    def _end_neuron(self, name: str, neuron: Neuron) -> Callable[..., None]:
         def count(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             self._inside_neurons -= 1
             if self._inside_neurons:
                 return
             spikes = output[0] if isinstance(output, tuple) else output
             if isinstance(spikes, Tensor):
-                tally = self._neurons.setdefault(name, NeuronTally(
-                    count_limit(module), not isinstance(module, spikingjelly_neurons.IFNode), count_in_digits(module)))
-                tally.add(spikes.detach(), steps_of(module, spikes) * self._batch)
+                tally = self._neurons.setdefault(name, NeuronTally(neuron.max_count, neuron.leaks, neuron.digit_limit))
+                steps = spikes.shape[0] if neuron.takes_sequences else 1
+                tally.add(spikes.detach(), steps * self._batch)
             self._mode.watch()
 
         return count
@@ -176,10 +176,3 @@ def _is_composite(operator: Any) -> bool:
     if operator not in _composite:
         _composite[operator] = torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), COMPOSITE)
     return _composite[operator]
-
-
-def steps_of(module: nn.Module, spikes: Tensor) -> int:
-    """Time steps that one call of a neuron holds: its first dimension, or 1 if it is called step by step."""
-    mode = getattr(module, 'step_mode', None)
-    multi_step = spikes.dim() == 5 if mode is None else mode == 'm'
-    return spikes.shape[0] if multi_step else 1

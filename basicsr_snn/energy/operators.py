@@ -185,10 +185,13 @@ LIGHT = frozenset((
 ))
 """Reductions and pooling: about one operation for each input element."""
 
+UNTAGGED = frozenset(('celu', 'elu', 'hardsigmoid', 'hardtanh', 'leaky_relu', 'selu'))
+"""Element-wise operators that torch 2.6 does not tag as such."""
+
 
 def is_light(operator: Any) -> bool:
     """Whether an operator does about one operation for each element: element-wise arithmetic, reductions, pooling."""
-    return torch.Tag.pointwise in operator.tags or operator.overloadpacket.__name__.rstrip('_') in LIGHT
+    return torch.Tag.pointwise in operator.tags or operator.overloadpacket.__name__.rstrip('_') in LIGHT | UNTAGGED
 
 
 def is_free(operator: Any) -> bool:

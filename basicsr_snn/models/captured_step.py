@@ -12,8 +12,8 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.losses.fft_loss import FFTLoss
 from basicsr_snn.losses.rate_loss import MEMORY
 from basicsr_snn.spiking.blocks import SpikingConv
-from basicsr_snn.spiking.phase import PhaseIF
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 WARM_UP = 3
 """Steps that run before the capture: kernels are compiled and convolution algorithms chosen in them."""

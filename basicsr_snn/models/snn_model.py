@@ -22,7 +22,7 @@ from basicsr_snn.inference.tiling import TILE_PAD
 from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
-from basicsr_snn.spiking.phase import PhaseIF
+from basicsr_snn.spiking.neurons.phase import PhaseIF
 from basicsr_snn.zoo.weights import MissingEntryError, load_weights
 
 ENERGY_PICTURES = 2

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
-from basicsr_snn.spiking.neurons import count_in_digits, count_limit, is_neuron
-from basicsr_snn.spiking.phase import PhaseIF
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 SHARE, SHARE_OF_HEAD = 0.4, 0.1
 """Thresholds in standard deviations. A signed count of 0.4 emits two spikes a neuron on Gaussian input; the head's
@@ -55,17 +54,16 @@ def fit_thresholds(net: SpikerIR, noisy: Tensor, share: float, share_of_head: fl
     Raises:
         UserError: A neuron whose thresholds are not trained channel by channel.
     """
-    if layers is None:
-        layers = [module for module in net.modules() if isinstance(module, SpikingConv)]
+    layers = spiking_convs(net) if layers is None else layers
     for layer in layers:
-        _refuse_other_neurons(layer.neuron)
+        _fitted_neuron(layer)  # all are looked at before one is changed
 
     def fit(layer: SpikingConv, inputs: tuple[Tensor]) -> None:
-        neuron, potential = layer.neuron, inputs[0]
+        neuron, potential = _fitted_neuron(layer), inputs[0]
         part = share_of_head if layer is net.head else share
         neuron.log_threshold.copy_((part * potential.std((0, 1, 3, 4))).clamp_min(SMALLEST_THRESHOLD).log())
-        if neuron.bias is not None:
-            highest = count_in_digits(neuron) or count_limit(neuron)
+        if neuron.bias is not None and layer.conv.bias is not None:
+            highest = neuron.digit_limit or neuron.max_count
             neuron.bias.copy_(highest / 2 * neuron.log_threshold.exp() - potential.mean((0, 1, 3, 4)))
             layer.conv.bias.sub_(layer.conv.weight.sum((2, 3)) @ neuron.bias)
 
@@ -77,10 +75,16 @@ def fit_thresholds(net: SpikerIR, noisy: Tensor, share: float, share_of_head: fl
             handle.remove()
 
 
-def _refuse_other_neurons(neuron: nn.Module) -> None:
-    if not isinstance(neuron, SignedILIF | PhaseIF):
-        raise UserError(f'the thresholds of {type(neuron).__name__} cannot be fitted channel by channel; write neuron: '
-                        '{type: SignedILIF} or {type: PhaseIF} in the option file of the student.')
+def spiking_convs(net: nn.Module) -> list[SpikingConv]:
+    """The layers of a network that read spikes, in order of definition."""
+    return [module for module in net.modules() if isinstance(module, SpikingConv)]
+
+
+def _fitted_neuron(layer: SpikingConv) -> SignedILIF | PhaseIF:
+    if not isinstance(layer.neuron, SignedILIF | PhaseIF):
+        raise UserError(f'the thresholds of {type(layer.neuron).__name__} cannot be fitted channel by channel; write '
+                        'neuron: {type: SignedILIF} or {type: PhaseIF} in the option file of the student.')
+    return layer.neuron
 
 
 def start_from_counts(net: SpikerIR, counting: Mapping[str, Tensor]) -> None:
@@ -98,10 +102,11 @@ def start_from_counts(net: SpikerIR, counting: Mapping[str, Tensor]) -> None:
     Raises:
         UserError: Another kind of student, or weights of another network.
     """
-    for layer in filter(is_neuron, net.modules()):
-        if not (isinstance(layer, SignedILIF) and (layer.D, layer.lowest, layer.decay) == (1, 0, 1.0)):
-            raise UserError(f'counts become spikes of a binary neuron without leak, but the student has '
-                            f'{type(layer).__name__}({layer.extra_repr()}); write neuron: {{type: SignedILIF, D: 1, '
+    for layer in spiking_convs(net):
+        neuron = layer.neuron
+        if not (isinstance(neuron, SignedILIF) and (neuron.D, neuron.lowest, neuron.decay) == (1, 0, 1.0)):
+            raise UserError('counts become spikes of a binary neuron without leak, but the student has '
+                            f'{type(neuron).__name__}({neuron.extra_repr()}); write neuron: {{type: SignedILIF, D: 1, '
                             'lowest: 0, decay: 1.0} and no hidden or stages.')
     _refuse_others(net, counting)
     net.load_state_dict({name: tensor + math.log(net.T) if name.endswith(THRESHOLD) else tensor
@@ -141,12 +146,12 @@ def copy_common_channels(net: nn.Module, trained: Mapping[str, Tensor]) -> None:
 
 def begin_as_identity(net: nn.Module, trained: Mapping[str, Tensor]) -> list[SpikingConv]:
     """Silence the blocks of ``net`` that the trained network lacks, and return their layers."""
-    new = [block for name, block in net.named_modules()
+    new = [spiking_convs(block) for name, block in net.named_modules()
            if isinstance(block, SpikingBlock) and f'{name}.body.0.conv.weight' not in trained]
-    for block in new:
-        nn.init.zeros_(block.body[1].conv.weight)
-        nn.init.zeros_(block.body[1].conv.bias)
-    return [layer for block in new for layer in block.body]
+    for layers in new:
+        for parameter in layers[-1].conv.parameters():
+            nn.init.zeros_(parameter)
+    return [layer for layers in new for layer in layers]
 
 
 def _refuse_others(net: nn.Module, weights: Mapping[str, Tensor], fitted: tuple[str, ...] = ()) -> None:

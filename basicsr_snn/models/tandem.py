@@ -1,14 +1,15 @@
 """Progressive tandem training: a network begins as an ANN, and its layers become spiking one group after another."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from basicsr_snn.distill.feature_hooks import feature_shapes, probe_picture
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import channels_of
+from basicsr_snn.spiking.base import Neuron
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import is_spiking
 
@@ -57,10 +58,9 @@ def _in_order_of_execution(net: nn.Module) -> list[str]:
     return [path for path in ran if isinstance(modules[path], SpikingConv) and is_spiking(modules[path].neuron)]
 
 
-def _stand_in(neuron: nn.Module) -> Any:
-    signed = getattr(neuron, 'lowest', 0) < 0 or getattr(neuron, 'bias', None) is not None
-    return _identity if signed else nn.functional.relu
+def _stand_in(neuron: Neuron) -> Callable[[Tensor], Tensor]:
+    return nn.functional.relu if not neuron.is_signed else _identity
 
 
-def _identity(x: Any) -> Any:
+def _identity(x: Tensor) -> Tensor:
     return x

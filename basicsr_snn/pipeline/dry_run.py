@@ -11,6 +11,7 @@ from basicsr.models import build_model
 from basicsr.utils import get_root_logger
 from torch.utils.data import default_collate
 
+from basicsr_snn.compat.tensorboard import why_tensorboard_cannot_start
 from basicsr_snn.errors import UserError
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
@@ -45,6 +46,7 @@ def check_option_file(file: str | Path, force: list[str] | None = None) -> list[
                        f'{sum(p.numel() for p in model.net_g.parameters()):,d} parameters'))
         report += [('distill', line) for line in _hints(model)]
         report.append(('forward', _run_once(model, next(iter(datasets.values()))[0])))
+        report += [('tensorboard', sentence) for sentence in _tensorboard(options)]
     finally:
         get_root_logger().setLevel(logging.INFO)
     return report
@@ -52,6 +54,12 @@ def check_option_file(file: str | Path, force: list[str] | None = None) -> list[
 
 def _hints(model: Any) -> list[str]:
     return model.teaching.describe() if isinstance(model, ANNSNNDistillModel) else []
+
+
+def _tensorboard(options: dict[str, Any]) -> list[str]:
+    wanted = (options.get('logger') or {}).get('use_tb_logger')
+    sentence = why_tensorboard_cannot_start() if wanted else None
+    return [sentence] if sentence else []
 
 
 def _run_once(model: Any, item: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from basicsr_snn.spiking.neurons import build_neuron, count_limit
+from basicsr_snn.spiking.neurons import build_neuron
 from basicsr_snn.spiking.ternary import TernaryConv2d
 
 
@@ -57,7 +57,7 @@ class SpikingConv(nn.Module):
         self.conv = kind(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
         self.norm = nn.BatchNorm2d(out_channels) if norm == 'bn' else nn.Identity()
         self.amplitude_folded = False
-        self.fits_bytes = 0 < count_limit(self.neuron) <= torch.iinfo(torch.int8).max
+        self.fits_bytes = self.neuron.is_spiking and self.neuron.max_count <= torch.iinfo(torch.int8).max
         with torch.no_grad():
             self.conv.weight.mul_(gain)
 
@@ -73,7 +73,7 @@ class SpikingConv(nn.Module):
         return current.unflatten(0, x.shape[:2])
 
     def _convolved_spikes(self, spikes: Tensor) -> Tensor:
-        amplitude = None if self.amplitude_folded else getattr(self.neuron, 'amplitude', None)
+        amplitude = None if self.amplitude_folded else self.neuron.amplitude
         with spikes_kept_as_bytes(spikes) if self.fits_bytes and torch.is_grad_enabled() else nullcontext():
             return self.conv(spikes.flatten(0, 1), amplitude)
 
@@ -86,7 +86,7 @@ class SpikingConv(nn.Module):
         if isinstance(self.conv, TernaryConv2d):
             self.conv.pack_weights()
             return
-        amplitude = getattr(self.neuron, 'amplitude', None)
+        amplitude = self.neuron.amplitude
         if amplitude is not None and self.stand_in is None and not self.amplitude_folded:
             self.conv.weight.mul_(amplitude.view(1, -1, 1, 1))
             self.amplitude_folded = True

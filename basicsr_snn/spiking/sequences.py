@@ -28,7 +28,7 @@ def as_sequence(rows: Tensor, like: Tensor) -> Tensor:
 
 @Kernel
 def signed_counts(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: float) -> Tensor:
-    """Counts of :class:`basicsr_snn.spiking.signed_ilif.SignedILIF`; x is (T, P, C), threshold (C,)."""
+    """Counts of :class:`basicsr_snn.spiking.neurons.signed_ilif.SignedILIF`; x is (T, P, C), threshold (C,)."""
     return torch.stack([k for _, k in _signed_steps(x, threshold, lowest, highest, decay)])
 
 

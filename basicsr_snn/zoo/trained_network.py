@@ -13,6 +13,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import restored_on_multiple
 from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.inference.self_ensemble import SelfEnsemble
+from basicsr_snn.installation import find_weight_file
 from basicsr_snn.zoo.building import build, weights_in
 from basicsr_snn.zoo.shipped import row
 from basicsr_snn.zoo.weights import MissingEntryError, load_weights, sha256_of
@@ -82,8 +83,9 @@ class TrainedNetwork:
 
     def weight_file(self) -> Path:
         """The file of its weights, which is there; a ``UserError`` names one that is not."""
-        file = self.weights or weights_in(self.network)
-        if not file.is_file():
+        named = self.weights or weights_in(self.network)
+        file = None if named is None else find_weight_file(named)
+        if file is None or not file.is_file():
             raise UserError(f'weight file {file} does not exist; train the network first, or correct path: '
                             'pretrain_network_g.')
         return file

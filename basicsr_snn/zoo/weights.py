@@ -12,6 +12,7 @@ from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError, first_line, near_matches
+from basicsr_snn.installation import find_weight_file
 from basicsr_snn.spiking.ternary import unpacked_state
 
 PREFERRED_KEYS = ('params_ema', 'params')
@@ -39,7 +40,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
         UserError: The file is missing or unreadable, or does not fit the network.
         MissingEntryError: The file has no entry ``param_key``.
     """
-    path = Path(path)
+    path = find_weight_file(path)
     given = unpacked_state(_without_ddp_prefix(read_weights(path, param_key), net), net)
     problems = _mismatches(net.state_dict(), given)
     if not problems:
@@ -57,7 +58,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
 
 def read_weights(path: str | Path, param_key: str | None = None) -> Mapping[str, Tensor]:
     """The tensors of a weight file by their names; arguments and errors as in :func:`load_weights`."""
-    path = Path(path)
+    path = find_weight_file(path)
     return _select(_read(path), path, param_key)
 
 

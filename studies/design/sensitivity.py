@@ -24,7 +24,7 @@ from basicsr_snn.inference.calling import deployed
 from basicsr_snn.models.starting import SHARE, SHARE_OF_HEAD, start_from_twin
 from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingConv
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 from basicsr_snn.zoo.weights import read_weights
 
 PARTS = ('encoder.0', 'down', 'encoder.1', 'middle', 'up', 'decoder.0', 'decoder.1', 'head')

@@ -10,11 +10,11 @@ from torch import nn
 
 from basicsr_snn import activity
 from basicsr_snn.activity import ActivityWatch, LayerActivity, dead_share, saturated_share, watch
-from basicsr_snn.activity.potentials import potentials_before_spike
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.energy import OperationCounter
+from basicsr_snn.spiking.base import Neuron
 from basicsr_snn.spiking.neurons import build_neuron
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 
 def watched(net: nn.Module, *inputs: torch.Tensor) -> tuple[LayerActivity, ...]:
@@ -102,7 +102,7 @@ def test_potentials_are_those_of_the_equations(neuron, steps, seed):
     with torch.no_grad():
         spikes = layer(tensor[..., None, None])[..., 0, 0]
         rest = (None,) if kind == 'SignedILIF' else (0.0,)
-        potentials = potentials_before_spike(layer, tensor, spikes, rest)
+        potentials = layer.potentials(tensor, spikes, rest)
     expected, counts = reference('LIFNode' if kind == 'ParametricLIFNode' else kind, x, options)
     assert np.allclose(spikes, counts)
     assert np.allclose(potentials, expected, atol=1e-5)
@@ -112,12 +112,13 @@ def test_a_neuron_without_known_equations_has_no_potentials():
     class Odd(SignedILIF):
         pass
 
-    class Other(nn.Module):
-        pass
+    class Other(Neuron, nn.Module):
+        def reset(self):
+            pass
 
     x = torch.ones(1, 2, 3)
-    assert potentials_before_spike(Odd(3), x, x, (None,)) is not None
-    assert potentials_before_spike(Other(), x, x, (None,)) is None
+    assert Odd(3).potentials(x, x, (None,)) is not None
+    assert Other().potentials(x, x, (None,)) is None
 
 
 def test_sampled_potentials_of_one_step_are_the_input_in_thresholds():

@@ -18,7 +18,7 @@ from basicsr_snn.activity.tensorboard import ValidationRecord, side_by_side
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.models import validation
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 OPTIONS = {
     'name': 'run', 'model_type': 'SNNModel', 'num_gpu': 0, 'is_train': False, 'dist': False, 'rank': 0,

@@ -7,8 +7,7 @@ import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
-from test_cli_bench import read_csv
-from trainings import built, distilling, log_of, train
+from trainings import built, distilling, log_of, read_csv, train
 
 from basicsr_snn import load
 from basicsr_snn.archs.pretrained_arch import PretrainedANN

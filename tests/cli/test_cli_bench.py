@@ -1,13 +1,13 @@
 """``basicsr-snn bench`` from arguments to files and exit status."""
 from __future__ import annotations
 
-import csv
 import json
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from trainings import read_csv
 
 from basicsr_snn.cli.main import main
 
@@ -22,11 +22,6 @@ def folder(tmp_path, monkeypatch):
     cv2.imwrite(str(tmp_path / 'clean' / 'a.png'), cv2.GaussianBlur(pixels, (0, 0), 3))
     monkeypatch.chdir(tmp_path)
     return tmp_path / 'clean'
-
-
-def read_csv(file):
-    with file.open() as text:
-        return list(csv.DictReader(text))
 
 
 def test_table_in_all_forms(folder, tmp_path, capsys):

@@ -47,6 +47,7 @@ def test_other_sets_and_fewer_pictures(work):
     assert 'standard deviation 15, 50 on' in page
 
 
+@pytest.mark.slow
 def test_a_shipped_network_on_a_folder_and_on_the_pictures_of_an_option_file(work):
     assert main(['report', '-n', 'spikerir_small_color25', '-i', 'clean', '--noise', '25', '-o', 'one']) == 0
     assert main(['report', '-n', 'spikerir_small_color25', '-opt', 'mine.yml', '-o', 'two']) == 0

@@ -49,6 +49,7 @@ print('repaired')
 """
 
 
+@pytest.mark.slow
 def test_import_after_basicsr_in_a_fresh_process():
     package = str(Path(compat.__file__).parent.parent)
     done = subprocess.run([sys.executable, '-c', IMPORTED_FIRST, package], capture_output=True, text=True, timeout=300)

@@ -136,6 +136,7 @@ def test_dncnn_refuses_impossible_options(options, sentence):
         DnCNN(**options)
 
 
+@pytest.mark.slow
 def test_ffdnet_reaches_its_published_score(shared_data: Path):
     net = load('ffdnet_color')
     scores = []

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.energy import EnergyReport, LayerCount, OperationCounter
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 
 def counted(net: nn.Module, *pictures: torch.Tensor) -> EnergyReport:

@@ -1,11 +1,14 @@
 """Counting of networks that are not ours, against torch's own FLOP counter."""
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from basicsr_snn.energy import OperationCounter
+from basicsr_snn.energy.operators import is_light
 from basicsr_snn.zoo import build
 
 NETWORKS = {
@@ -33,6 +36,13 @@ def test_macs_are_half_the_flops_of_torch(name, context):
     assert 2 * sum(layer.macs for layer in report.layers) == flops.get_total_flops()
     assert {warning.split(' ran ')[0] for warning in report.warnings} == UNCOUNTED.get(name, set())
     assert not report.spiking
+
+
+@pytest.mark.parametrize('name', ['leaky_relu', 'leaky_relu_', 'elu', 'hardtanh_', 'selu_', 'celu'])
+def test_activations_are_light_also_where_torch_does_not_tag_them_as_element_wise(name):
+    """As in torch 2.6, the oldest that is allowed."""
+    assert is_light(SimpleNamespace(tags=(), overloadpacket=getattr(torch.ops.aten, name)))
+    assert not is_light(SimpleNamespace(tags=(), overloadpacket=torch.ops.aten.mm))
 
 
 def test_nafnet_of_spandrel():

@@ -23,7 +23,7 @@ from basicsr_snn.energy import (
     twin_nj_px,
 )
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 LEMAIRE = EnergyPreset(mac_pj=3.2, ac_pj=0.1, word_bytes=4)
 """Lemaire's own arithmetic: 32-bit integers."""

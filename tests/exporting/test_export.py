@@ -66,6 +66,7 @@ def test_the_command_writes_weights_that_the_others_read(tmp_path, monkeypatch, 
     assert np.array_equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network', [
     {**SMALL, 'weights': 'ternary', 'neuron': {'type': 'SignedILIF', 'D': 4}},
     {**SMALL, 'T': 2, 'norm': 'bn', 'neuron': {'type': 'LIFNode'}},

@@ -21,6 +21,7 @@ def trained(steps: int = 100, **rate_opt) -> SNNModel:
     return model
 
 
+@pytest.mark.slow
 def test_rate_opt_brings_accumulations_to_the_budget(work):
     without = trained()
     budget = accumulations(without) / 2

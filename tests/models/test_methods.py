@@ -294,7 +294,7 @@ def test_hybrid_network_takes_a_neuron_for_each_part():
     kinds = {name: type(module.neuron).__name__ for name, module in net.named_modules()
              if isinstance(module, SpikingConv)}
     assert {kind for name, kind in kinds.items() if name.startswith('encoder.0')} == {'ReLU'}
-    assert {kind for name, kind in kinds.items() if name.startswith('encoder.1')} == {'LinearNode'}
+    assert {kind for name, kind in kinds.items() if name.startswith('encoder.1')} == {'Linear'}
     assert {kind for name, kind in kinds.items() if name.startswith(('decoder', 'middle', 'up', 'down'))} == {
         'SignedILIF'}
     assert kinds['head'] == 'LIFNode'

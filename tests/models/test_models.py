@@ -6,13 +6,24 @@ import os
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
-from trainings import TEACHER, batch, built, checkpoint, distilling, log_of, train, training, write
+from trainings import (
+    TEACHER,
+    batch,
+    built,
+    checkpoint,
+    distilling,
+    log_of,
+    make_first_picture_square,
+    repeating,
+    train,
+    training,
+    write,
+)
 
 import basicsr_snn.test
 import basicsr_snn.train
@@ -40,19 +51,10 @@ def test_pipeline_trains_validates_and_saves(work, options):
 
 @pytest.mark.parametrize('options', [training, distilling])
 def test_a_resumed_training_ends_like_an_unbroken_one(work, options):
-    """The data order restarts on resuming, so every crop is made the same: the whole picture without noise."""
-    def still(name: str, total: int) -> dict:
-        block = options(name)
-        for dataset in block['datasets'].values():
-            dataset['sigma'] = 0
-        block['datasets']['train'].update(subset=[0, 1], gt_size=36, use_hflip=False, use_rot=False)
-        block['train']['total_iter'] = total
-        return block
-
-    cv2.imwrite('pictures/0.png', cv2.imread('pictures/0.png')[:, :36])
-    train(still('whole', 4))
-    train(still('broken', 2))
-    train(still('broken', 4), '--auto_resume')
+    make_first_picture_square()
+    train(repeating(options('whole'), 4))
+    train(repeating(options('broken'), 2))
+    train(repeating(options('broken'), 4), '--auto_resume')
     assert 'Resuming training from epoch: 0, iter: 2' in log_of('broken')
     for file in ('net_g_4.pth', *(['net_adapters_4.pth'] if options is distilling else [])):
         whole, broken = checkpoint('whole', file), checkpoint('broken', file)

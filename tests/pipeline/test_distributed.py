@@ -130,6 +130,7 @@ def distilling(root: Path) -> dict:
                         'hints': [{'name': 'dec', 'teacher': 'model.2', 'student': 'decoder.0'}]}}
 
 
+@pytest.mark.slow
 @two_processes
 def test_torchrun_trains_like_one_process_with_twice_the_batch(root):
     process = torchrun(root, options(root) | {'name': 'two'}, '--force_yml', 'logger:save_checkpoint_freq=4')

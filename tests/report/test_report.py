@@ -24,7 +24,7 @@ from basicsr_snn.report import figures, findings
 from basicsr_snn.report.findings import Findings, PictureScore, examine
 from basicsr_snn.report.page import data_uri, fixed, flow, percent, render, short, whole
 from basicsr_snn.report.tables import energy_rows, layer_rows
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 from basicsr_snn.zoo import build
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 

@@ -10,7 +10,7 @@ from basicsr_snn import zoo
 from basicsr_snn.models.captured_step import send_values
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.membrane_values import MembraneValues
-from basicsr_snn.spiking.signed_ilif import SignedCounts
+from basicsr_snn.spiking.neurons.signed_ilif import SignedCounts
 
 SMALL = {'type': 'SpikerIR', 'channels': [8, 8], 'blocks': [1, 1]}
 STUDENTS = {

@@ -14,8 +14,8 @@ from spikingjelly.activation_based.layer import SpikeCountToBinary
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.neurons import NEURONS, build_neuron, count_limit, is_neuron, is_spiking, reset_to_rest
-from basicsr_snn.spiking.signed_ilif import SignedCounts, SignedILIF, signed_counts_step_by_step
+from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking, neuron_of, reset_to_rest
+from basicsr_snn.spiking.neurons.signed_ilif import SignedCounts, SignedILIF, signed_counts_step_by_step
 
 
 def drive(layer: torch.nn.Module, currents: list[float]) -> list[float]:
@@ -160,9 +160,9 @@ def test_every_neuron_keeps_the_shape_spikes_within_its_limit_and_forgets(name):
     reset_to_rest(layer)
     assert first.shape == x.shape
     assert torch.equal(layer(x), first)
-    if count_limit(layer):
+    if layer.max_count:
         assert torch.equal(first, first.round())
-        assert 0 < first.abs().max() <= count_limit(layer)
+        assert 0 < first.abs().max() <= layer.max_count
 
 
 FIRST_CALL = """
@@ -173,6 +173,7 @@ build_neuron({'type': 'LIFNode'}, 3)(torch.ones(2, 1, 3, 4, 4))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='a missing triton is worth a warning beside CUDA')
 def test_import_and_first_call_say_nothing_of_triton_on_a_cpu_machine():
     done = subprocess.run([sys.executable, '-c', FIRST_CALL], capture_output=True, text=True, timeout=300)
@@ -193,7 +194,7 @@ def test_unknown_names_and_options_get_one_sentence():
 def test_what_stands_for_a_neuron_in_an_ann_does_not_spike():
     for name in NEURONS:
         layer = build_neuron({'type': name}, 2)
-        assert is_neuron(layer)
+        assert neuron_of(layer) is layer
         assert is_spiking(layer) == (name not in ('relu', 'linear'))
     x = torch.randn(1, 1, 2, 3, 3)
     assert torch.equal(build_neuron({'type': 'linear'}, 2)(x), x)

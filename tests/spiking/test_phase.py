@@ -15,8 +15,8 @@ from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.neurons import build_neuron
-from basicsr_snn.spiking.phase import PhaseIF, digits, largest_count, phase_form, phase_mean
-from basicsr_snn.spiking.signed_ilif import SignedILIF
+from basicsr_snn.spiking.neurons.phase import PhaseIF, digits, largest_count, phase_form, phase_mean
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 COUNTING = {'type': 'SpikerIR', 'size': 'tiny', 'neuron': {'type': 'SignedILIF', 'D': 16}, 'hidden': {'lowest': 0},
             'stages': {'head': {'type': 'SignedILIF', 'D': 32, 'threshold': 0.03}}}

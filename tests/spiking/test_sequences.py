@@ -13,8 +13,9 @@ from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking import compiling
 from basicsr_snn.spiking.compiling import SWITCH, Kernel
-from basicsr_snn.spiking.neurons import SURROGATES, build_neuron, carried_state, reset_to_rest
-from basicsr_snn.spiking.signed_ilif import SignedCounts, signed_counts_step_by_step
+from basicsr_snn.spiking.neurons import build_neuron, carried_state, reset_to_rest
+from basicsr_snn.spiking.neurons.signed_ilif import SignedCounts, signed_counts_step_by_step
+from basicsr_snn.spiking.neurons.spikingjelly_nodes import SURROGATES
 
 SHAPE = (2, 3, 4, 6)
 
@@ -90,6 +91,7 @@ def test_fused_if_is_spikingjellys(uncompiled, v_reset):
     compare_leaky(sequence(3, layout=torch.contiguous_format), type='IFNode', v_reset=v_reset)
 
 
+@pytest.mark.slow
 def test_compiled_kernels_are_exact(monkeypatch):
     """With a real compiler, for several sizes, and for an input that is the same at every step (stride 0)."""
     monkeypatch.delenv(SWITCH, raising=False)

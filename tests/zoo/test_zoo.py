@@ -14,7 +14,9 @@ from basicsr_snn import load, zoo
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
+from basicsr_snn.installation import find_weight_file
 from basicsr_snn.zoo import shipped
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 from basicsr_snn.zoo.weights import load_weights
 
 NAMES = [row.name for row in zoo.rows()]
@@ -250,3 +252,24 @@ def test_file_without_tensors_is_refused(net, tmp_path, content):
     torch.save(content, tmp_path / 'a.pth')
     with pytest.raises(UserError, match='holds no tensors|not named tensors'):
         load_weights(net, tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('there', [False, True])
+def test_shipped_weights_are_found_from_any_folder(there, tmp_path, monkeypatch):
+    named = Path('basicsr_snn/zoo/ffdnet_color.pth')
+    monkeypatch.chdir(tmp_path)
+    if there:
+        named.parent.mkdir(parents=True)
+        named.touch()
+    assert find_weight_file(named) == (named if there else zoo.FOLDER / named.name)
+    assert find_weight_file('other/ffdnet_color.pth') == Path('other/ffdnet_color.pth')
+
+
+def test_networks_of_option_files_find_shipped_weights_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = TrainedNetwork('x', {'type': 'FFDNet', 'in_nc': 3, 'out_nc': 3, 'nc': 96, 'nb': 12},
+                             Path('basicsr_snn/zoo/ffdnet_color.pth'))
+    shipped = zoo.load('ffdnet_color').state_dict()
+    assert_same_weights(network.loaded(), shipped)
+    pretrained = zoo.build({'type': 'PretrainedANN', 'path': 'basicsr_snn/zoo/dncnn_color_blind.pth'})
+    assert sum(p.numel() for p in pretrained.parameters()) == 668_227

@@ -1,14 +1,18 @@
 """The neuron trained by differentiation on spike representation (DSR, arXiv 2205.00459), around SpikingJelly's."""
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.spiking.base import Neuron, potentials_of_soft_reset, register_neuron
 
 
-class DSRIFNode(nn.Module):
+@register_neuron('DSRIFNode')
+class DSRIFNode(Neuron, nn.Module):
     """SpikingJelly's ``DSRIFNode``, whose spikes are worth its threshold, as a neuron that emits 0 or 1.
 
     Forward an integrate-and-fire neuron with soft reset; backward the clipped mean over time that its spikes stand for:
@@ -26,7 +30,13 @@ class DSRIFNode(nn.Module):
 
     Shape:
         (T, N, C, H, W) membrane input to spikes 0 or 1 of the same shape.
+
+    .. code-block:: yaml
+
+        neuron: {type: DSRIFNode, v_threshold: 0.1}
     """
+
+    whole_sequence = True
 
     def __init__(self, channels: int, v_threshold: float = 0.1, alpha: float = 0.5) -> None:
         super().__init__()
@@ -45,3 +55,9 @@ class DSRIFNode(nn.Module):
         self.node.T = x.shape[0]
         worth = self.node(x).to(x.dtype)  # SpikingJelly answers in float32
         return worth / self.amplitude[0] + (torch.sign(worth) - worth / self.amplitude[0]).detach()
+
+    def reset(self) -> None:
+        self.node.reset()
+
+    def potentials(self, x: Tensor, spikes: Tensor, state: tuple[Any, ...]) -> Tensor:
+        return potentials_of_soft_reset(x, spikes, self.amplitude, decay=1.0)

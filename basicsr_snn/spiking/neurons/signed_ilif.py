@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.spiking.base import Neuron, potentials_of_soft_reset, register_neuron
 from basicsr_snn.spiking.compiling import compile_wanted
 from basicsr_snn.spiking.membrane_values import MembraneValues
 from basicsr_snn.spiking.sequences import as_rows, as_sequence, signed_counts, signed_counts_gradient
@@ -93,7 +94,8 @@ def _potentials(x: Tensor, threshold: Tensor, lowest: int, highest: int, decay: 
     return potentials
 
 
-class SignedILIF(nn.Module):
+@register_neuron('SignedILIF')
+class SignedILIF(Neuron, nn.Module):
     r"""Signed integer leaky integrate-and-fire neuron with a learnable threshold for each channel.
 
     Dynamics, from rest (:math:`v[-1] = 0`) at every call, with the threshold :math:`\theta_c > 0` of channel c:
@@ -130,9 +132,6 @@ class SignedILIF(nn.Module):
         neuron: {type: SignedILIF, D: 4, decay: 0.25, threshold: 0.1}
     """
 
-    carries_state = False
-    """Whether a call goes on from the membrane potential of the last one, ``v``, until :meth:`reset`."""
-
     v: Tensor | None = None
 
     def __init__(self, channels: int, D: int = 4, decay: float = 0.25, threshold: float = 0.1,  # noqa: N803
@@ -142,13 +141,14 @@ class SignedILIF(nn.Module):
         if D < 1 or not 0 <= decay <= 1 or threshold <= 0 or not -D <= lowest <= 0:
             raise UserError(f'SignedILIF needs D >= 1, decay in 0..1, threshold > 0 and lowest in -D..0, got D={D}, '
                             f'decay={decay}, threshold={threshold}, lowest={lowest}.')
-        self.D = int(D)
+        self.D = self.max_count = int(D)
         self.lowest = int(lowest)
         self.decay = float(decay)
         self.compiled = compile_wanted(compile)
         self.register_buffer('limits', torch.tensor([self.lowest, self.D], dtype=torch.float32), persistent=False)
         self.log_threshold = nn.Parameter(torch.full((channels,), math.log(threshold)))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
+        self.is_signed = self.lowest < 0 or bias
 
     @property
     def amplitude(self) -> Tensor:
@@ -173,6 +173,13 @@ class SignedILIF(nn.Module):
     def reset(self) -> None:
         """Forget the membrane potential."""
         self.v = None
+
+    def state(self) -> tuple[Any, ...]:
+        return (self.v,)
+
+    def potentials(self, x: Tensor, spikes: Tensor, state: tuple[Any, ...]) -> Tensor:
+        x = x if self.bias is None else x + self.bias.detach()
+        return potentials_of_soft_reset(x, spikes, self.amplitude.detach(), self.decay, state[0])
 
     def extra_repr(self) -> str:
         return f'channels={self.log_threshold.numel()}, D={self.D}, lowest={self.lowest}, decay={self.decay}'

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.spiking.base import Neuron, register_neuron
 from basicsr_snn.spiking.membrane_values import MembraneValues
-from basicsr_snn.spiking.signed_ilif import SignedCounts
+from basicsr_snn.spiking.neurons.signed_ilif import SignedCounts
 
 
 def digits(counts: Tensor, steps: int, signed: bool) -> Tensor:
@@ -50,11 +51,12 @@ def phase_mean(sequence: Tensor) -> Tensor:
     return potential / (2 ** len(sequence) - 1)
 
 
-class PhaseIF(nn.Module):
+@register_neuron('PhaseIF')
+class PhaseIF(Neuron, nn.Module):
     r"""Integrate-and-fire neuron in phase coding: at most one spike a step, worth half of one of the step before.
 
     The potential doubles before each current arrives. When all T have arrived, the neuron emits the count that
-    :class:`~basicsr_snn.spiking.signed_ilif.SignedILIF` would emit in one step, digit by digit, the largest first:
+    :class:`~basicsr_snn.spiking.neurons.signed_ilif.SignedILIF` would emit in one step, as digits, the largest first:
 
     .. math::
         h = \frac{1}{2^T - 1} \sum_t 2^{T-1-t} x[t], \qquad
@@ -87,7 +89,7 @@ class PhaseIF(nn.Module):
         neuron: {type: PhaseIF, steps: 4}
     """
 
-    D = 1
+    whole_sequence = True
     compiled = False
 
     def __init__(self, channels: int, steps: int = 4, lowest: int = 0, highest: int | None = None,
@@ -99,7 +101,9 @@ class PhaseIF(nn.Module):
             raise UserError(f'PhaseIF was given steps: {steps}, lowest: {lowest}, highest: {highest} and threshold: '
                             f'{threshold}; so many steps tell counts of at most {limit}; write steps: 1 to 7, '
                             'lowest: 0 or below and a threshold above 0.')
-        self.steps, self.lowest, self.highest = int(steps), int(lowest), int(highest)
+        self.steps, self.lowest = int(steps), int(lowest)
+        self.highest = self.digit_limit = int(highest)
+        self.is_signed = lowest < 0 or bias
         self.register_buffer('limits', torch.tensor([self.lowest, self.highest], dtype=torch.float32), persistent=False)
         self.log_threshold = nn.Parameter(torch.full((channels,), math.log(threshold)))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
@@ -128,6 +132,9 @@ class PhaseIF(nn.Module):
         if steps != self.steps:
             raise UserError(f'PhaseIF was given {steps} time steps but emits {self.steps} digits; write the same '
                             f'number twice: T: {self.steps} and neuron: {{type: PhaseIF, steps: {self.steps}}}.')
+
+    def reset(self) -> None:
+        """Nothing is kept between calls."""
 
     def extra_repr(self) -> str:
         return (f'channels={self.log_threshold.numel()}, steps={self.steps}, lowest={self.lowest}, '
