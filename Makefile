@@ -1,5 +1,6 @@
 # make demo: distil a tiny spiking student on the bundled photographs.  make test: all tests.  make coverage: all tests, and
-# how much of the package they reach (what CI runs).  make lint: ruff.  make dist: sdist and wheel.
+# how much of the package they reach (what CI runs).  make lint: ruff.  make docs: the pages as a site.
+# make dist: sdist and wheel.
 # Each sets up first what it needs.
 PYTHON ?= python3
 VENV := .venv
@@ -9,9 +10,9 @@ PIP := $(BIN)/python -m pip
 # On shared cores OpenMP's spinning threads cost 15 times the time.
 export GOMP_SPINCOUNT := 0
 
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo test coverage lint dist clean
+.PHONY: setup demo test coverage lint docs dist clean
 
 setup: $(VENV)/ready
 
@@ -37,9 +38,13 @@ coverage: $(VENV)/ready
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 
+# The pages of docs/ as a site, into site/; a warning is an error. Needs no network.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 dist: $(VENV)/ready
 	rm -rf build dist
 	$(BIN)/python -m build --no-isolation
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -11,9 +11,9 @@ PACKAGE = Path(basicsr_snn.__file__).parent
 LAYERS = (
     ('errors', 'version'),
     ('compat', 'registration', 'images', 'installation'),
-    ('spiking',),
+    ('spiking', 'inference'),
     ('archs', 'data', 'losses'),
-    ('activity', 'energy', 'inference'),
+    ('activity', 'energy'),
     ('zoo',),
     ('distill', 'exporting'),
     ('models',),

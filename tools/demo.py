@@ -79,7 +79,7 @@ def result_table(noisy_db: float, rows: dict[str, tuple[float, EnergyReport]]) -
 def draw_pictures(pictures: dict[str, list[Tensor]], clean: list[Tensor], file: Path) -> None:
     """One row a photograph: the same part of it in each version, with its PSNR."""
     figure, axes = plt.subplots(len(clean), len(pictures), squeeze=False,
-                                figsize=(3.1 * len(pictures), 3.3 * len(clean)))
+                                figsize=(3.1 * len(pictures), 3.8 * len(clean)))
     for row, truth in enumerate(clean):
         for column, (name, versions) in enumerate(pictures.items()):
             height, width = truth.shape[-2:]
@@ -87,7 +87,7 @@ def draw_pictures(pictures: dict[str, list[Tensor]], clean: list[Tensor], file: 
             part = versions[row][0].clamp(0, 1).permute(1, 2, 0)[top:top + 192, left:left + 192]
             decibels = psnr(versions[row], truth)
             axes[row, column].imshow(part.numpy())
-            axes[row, column].set_title(name if math.isinf(decibels) else f'{name}  {decibels:.2f} dB', fontsize=10)
+            axes[row, column].set_title(name if math.isinf(decibels) else f'{name}\n{decibels:.2f} dB', fontsize=18)
             axes[row, column].axis('off')
     figure.tight_layout()
     figure.savefig(file, dpi=110)

@@ -1,4 +1,4 @@
-"""The pictures of docs/results.md: crops side by side, and validation PSNR against training steps."""
+"""The pictures of docs/results/index.md: crops side by side, and validation PSNR against training steps."""
 from __future__ import annotations
 
 import csv

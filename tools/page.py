@@ -1,122 +1,172 @@
-"""docs/results.md and the table of the README, written from ``scores.csv`` and the rows of the zoo."""
+"""The tables of the pages: README.md, docs/results and the model cards, written from ``scores.csv`` and the zoo's rows.
+
+A page keeps its sentences; only what stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` is written.
+"""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn import zoo
+from basicsr_snn.spiking.neurons.phase import phase_form
 
 if TYPE_CHECKING:
     from scores import Score
 
-PAGE, README = Path('docs/results.md'), Path('README.md')
-BEGIN, END = '<!-- results: written by tools/scores.py -->\n', '<!-- end of results -->\n'
-README_SIGMA = 25
+README, RESULTS = Path('README.md'), Path('docs/results')
+CARDS = RESULTS / 'cards'
+BLOCK = re.compile(r'(<!-- table: ([^>]+) -->\n).*?(<!-- end of table -->)', re.DOTALL)
 COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100'), ('Set12', 'BSD68')
-INTRODUCTION = """# Results
-
-Gaussian noise, seed 0 for each picture, added in RGB or grey and not clipped; BasicSR's PSNR in dB and SSIM of 8-bit
-pictures, no border cut off, mean over the pictures ([protocol](../datasets/README.md#protocol-of-the-tests)). The
-networks that ship, in the folded form that ships; nothing was trained or chosen on these sets. nJ/px: 45 nm fp32,
-4.6 pJ a MAC and 0.9 pJ an AC, arithmetic only, on the first set of a table ([what is counted](energy.md)).
-"Phase-coded": the weights of the line with that name, counts told digit by digit in six steps
-([how](energy.md#phase-coding-the-same-picture-from-fewer-spikes)). "2 views", "8 views": their mean answer on a picture
-turned by half and on all its flips and turns (`denoise --views 8`), each in the costs. "-": not measured. The page is
-written by
-
-```sh
-python tools/scores.py --bm3d     # what tools/results/scores.csv lacks; --fresh: everything
-python tools/figures.py           # the pictures below
-```
-"""
-FIGURES = """
-## Pictures
-
-![crops: noisy, student, twin, teacher, clean](images/results.png)
-
-![validation PSNR against events a neuron](images/budget.png)
-
-The student of from_twin_color25.yml trained on for 2,000 steps under budgets of accumulations
-(`studies/budget/budget.py`).
-
-![validation PSNR against steps](images/training.png)
-
-Training of the shipped students of sigma 25 on BSD432[0:400], PSNR of the moving average on BSD432[400:432]; a training
-that goes on from another counts on from it (`tools/results/curves.csv`).
-"""
-CARDS = """
-## Model cards
-
-```sh
-basicsr-snn train -opt options/train/SpikerIR/twin_color25.yml            # the ANN twin, 30,000 steps
-O=options/train/SpikerIR/from_twin_color25.yml
-M=experiments/SpikerIR_small_twin_color25/models
-basicsr-snn start -opt $O --from-twin $M/net_g_13000.pth
-basicsr-snn train -opt $O                                                 # small, from the twin's 13,000th step
-L=options/train/SpikerIR/long_small_color25.yml
-basicsr-snn train -opt $L                                                 # and on, larger batches, made for a GPU
-python tools/ship.py -opt $L --name spikerir_small_color25 --task "colour denoising, sigma 25" --goes-on
-```
-
-and so on, each with the option file of its row. All are trained on crops of BSD432[0:400] with fresh noise and
-validated on BSD432[400:432]. The photographs of BSDS500 are released for non-commercial research and education; whether
-that binds weights is not settled, so ask a lawyer before you sell. `hours` are wall-clock, on one core of a shared
-2-core machine or beside four other trainings on one NVIDIA H200. Trainings before the `long_*.yml` and
-those of `binary` and `ternary` started from the students that shipped up to commit 9311583.
-"""
+README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25', 'base': 'spikerir_base_color25',
+               'twin': 'spikerir_small_color25_twin', 'FFDNet': 'ffdnet_color'}
+NUMBER = re.compile(r'-|[\d,./]+( / [\d.]+| \([\d/]+\))?')
+"""A cell that is a number, or two as in ``31.03 / 0.8777`` and ``1/21 (1/50)``, or missing."""
+README_SET, README_SIGMA, RIVAL = 'CBSD68', 25, 'ffdnet_color'
+PHASE, VIEWS = ', phase-coded', re.compile(r', (\d) views$')
+FIRING_RATE = 'firing rate'
+"""Heading of the column of unit spikes for each neuron and picture, over all time steps."""
 
 
-def write_page(scores: Sequence[Score]) -> None:
-    """Write the page; ``scores`` in any order."""
-    parts = [INTRODUCTION]
-    sigmas = sorted({score.sigma for score in scores})
-    for title, sets in (('Colour', COLOUR), ('Grey', GREY)):
-        for sigma in sigmas:
-            chosen = [score for score in scores if score.sigma == sigma and score.set in sets]
-            if any(score.params for score in chosen):
-                parts.append(f'\n## {title}, sigma {sigma}\n\n{_table(chosen, sets)}')
-    parts += [FIGURES, CARDS, _cards()]
-    PAGE.write_text('\n'.join(parts).rstrip() + '\n', encoding='utf-8')
-    readme = README.read_text(encoding='utf-8')
-    before, rest = readme.split(BEGIN)
-    table = _table([score for score in scores if score.sigma == README_SIGMA and score.set in COLOUR], COLOUR)
-    README.write_text(f'{before}{BEGIN}\n{table}\n\n{END}{rest.split(END)[1]}', encoding='utf-8')
+def pages() -> list[Path]:
+    """The pages with tables, relative to the repository."""
+    return [README, *sorted(RESULTS.glob('*.md')), *sorted(CARDS.glob('*.md'))]
+
+
+def written(page: Path, scores: Sequence[Score]) -> str:
+    """The text of ``page`` with its tables as ``scores`` say."""
+    return BLOCK.sub(lambda block: f'{block[1]}\n{table(block[2], scores)}\n\n{block[3]}',
+                     page.read_text(encoding='utf-8'))
+
+
+def write_pages(scores: Sequence[Score]) -> None:
+    """Write the tables of all pages; ``scores`` in any order."""
+    for page in pages():
+        page.write_text(written(page, scores), encoding='utf-8')
+
+
+def table(name: str, scores: Sequence[Score]) -> str:
+    """The Markdown of one table by the name that a page gives it.
+
+    ``README``; ``Colour, sigma 25`` or ``Grey, sigma 25``; ``models``; ``card NAME`` and ``scores of NAME``.
+    """
+    if name == 'README':
+        return _readme_table(scores)
+    if name == 'models':
+        return _models_table(scores)
+    if name.startswith('card '):
+        return _card_table(zoo.row(name.removeprefix('card ')))
+    if name.startswith('scores of '):
+        return _scores_table(name.removeprefix('scores of '), scores)
+    title, sigma = name.split(', sigma ')
+    sets = {'Colour': COLOUR, 'Grey': GREY}[title]
+    return _table([score for score in scores if score.sigma == int(sigma) and score.set in sets], sets)
+
+
+def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table; columns of numbers are set flush right."""
+    lines = list(lines)
+    rules = ['---:' if all(map(NUMBER.fullmatch, column)) else '---' for column in zip(*lines, strict=True)]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, rules, *lines))
 
 
 def _table(scores: Iterable[Score], sets: Sequence[str]) -> str:
+    """A line a network, a column a set; costs are those on the first set."""
     by_name: dict[str, dict[str, Score]] = {}
     for score in scores:
         by_name.setdefault(score.name, {})[score.set] = score
     sets = [name for name in sets if any(name in of for of in by_name.values())]
     counts = {name: next(of[name].pictures for of in by_name.values() if name in of) for name in sets}
-    header = ['network', 'params', 'nJ/px', 'events a neuron and step', *(f'{name} ({counts[name]})' for name in sets)]
-    lines = [header, ['---'] * len(header)]
+    lines = []
     for name, of in sorted(by_name.items(), key=lambda item: _place(item[0], item[1])):
         any_row = next(iter(of.values()))
         cost = next((of[one] for one in sets if one in of), any_row)
-        lines.append([name, f'{int(any_row.params):,}' if any_row.params else '-', cost.nj_per_px or '-',
-                      cost.events_per_neuron or '-',
-                      *(f'{float(of[one].psnr):.2f} / {float(of[one].ssim):.4f}' if one in of else '-'
-                        for one in sets)])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+        lines.append([_shown(name), f'{int(any_row.params):,}' if any_row.params else '-', cost.nj_per_px or '-',
+                      _firing_rate(cost), *(_quality(of[one]) if one in of else '-' for one in sets)])
+    return _markdown(['network', 'params', 'nJ/px', FIRING_RATE, *(f'{name} ({counts[name]})' for name in sets)],
+                     lines)
 
 
-def _place(name: str, of: dict[str, Score]) -> tuple[int, float]:
+def _place(name: str, of: Mapping[str, Score]) -> tuple[int, float]:
     """noisy, BM3D, students by quality, others by quality."""
     kind = 0 if name == 'noisy' else 1 if name == 'BM3D' else 2 if name.startswith('spikerir') else 3
     return kind, float(next(iter(of.values())).psnr)
 
 
-def _cards() -> str:
-    header = ['network', 'options/train/', 'steps', 'batch', 'seed', 'hours', 'on', 'validation PSNR', 'starts from',
-              'sha256']
-    lines = [header, ['---'] * len(header)]
+def _shown(name: str) -> str:
+    return VIEWS.sub(r', self-ensemble of \1', name)
+
+
+def _form(name: str) -> str:
+    return _shown(name).partition(', ')[2] or 'as it is'
+
+
+def _quality(score: Score) -> str:
+    return f'{float(score.psnr):.2f} / {float(score.ssim):.4f}'
+
+
+def _firing_rate(score: Score) -> str:
+    """Unit spikes for each neuron and picture, ``-`` for an ANN."""
+    return f'{float(score.events_per_neuron) * _steps(score.name):.2f}' if score.events_per_neuron else '-'
+
+
+def _steps(name: str) -> int:
+    """Time steps that a network spends on a picture, those of each view of a self-ensemble included."""
+    views = VIEWS.search(name)
+    row = zoo.row(VIEWS.sub('', name).removesuffix(PHASE))
+    steps = phase_form(row.network)['T'] if name.endswith(PHASE) else row.T
+    return (steps or 1) * int(views[1] if views else 1)
+
+
+def _readme_table(scores: Sequence[Score]) -> str:
+    of = {score.name: score for score in scores if (score.set, score.sigma) == (README_SET, README_SIGMA)}
+
+    def share(name: str) -> str:
+        times = float(of[RIVAL].nj_per_px) / float(of[name].nj_per_px)
+        return f'1/{times:.0f}' if name != RIVAL else '1'
+
+    def energy(name: str) -> str:
+        return f'{share(name)} ({share(name + PHASE)})' if name + PHASE in of else share(name)
+
+    return _markdown(['network', 'params', 'PSNR', 'energy (phase-coded)'],
+                     [[shown, f'{int(of[name].params):,}', f'{float(of[name].psnr):.2f}', energy(name)]
+                      for shown, name in README_ROWS.items()])
+
+
+def _models_table(scores: Sequence[Score]) -> str:
+    """All shipped networks, each with its task and one score, that of sigma 25 on the first set where there is one."""
+    lines = []
     for row in zoo.rows():
-        if row.training:
-            card = row.training
-            lines.append([row.name, f'`{card["options"].removeprefix("options/train/")}`', f'{card["steps"]:,}',
-                          card['batch'], str(card['seed']), f'{card["hours"]:.2f}', card['hardware'],
-                          f'{card["val_psnr"]:.2f}',
-                          f'`{card["starts_from"]}`' if card.get('starts_from') else '-', f'`{row.sha256[:8]}`'])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+        mine = next((score for sigma in (README_SIGMA, 15, 50) for one in (*COLOUR, *GREY) for score in scores
+                     if (score.name, score.set, score.sigma) == (row.name, one, sigma)), None)
+        scored = f'{float(mine.psnr):.2f} ({mine.set}, {mine.sigma})' if mine else '-'
+        params = f'{int(mine.params):,}' if mine else '-'
+        lines.append([f'[{row.name}](cards/{row.name}.md)', row.task, params, scored, mine.nj_per_px if mine else '-'])
+    return _markdown(['network', 'task', 'params', 'PSNR, dB (set, sigma)', 'nJ/px'], lines)
+
+
+def _card_table(row: zoo.Row) -> str:
+    """What the zoo knows of one network, a line a fact."""
+    facts = {'weights': f'`basicsr_snn/zoo/{row.file}`', 'SHA-256 begins': f'`{row.sha256[:8]}`',
+             'neuron': f'`{row.neuron}`' + (f', T = {row.T}, counts up to {row.D}' if row.T else ', an ANN'),
+             'licence of the weights': row.licence.split(';')[0]}
+    if row.training:
+        card = row.training
+        facts |= {'last training': f'`{card["options"]}`', 'pictures': f'`{card["data"]}`',
+                  'steps, batch, seed': f'{card["steps"]:,} of {card["batch"]}, seed {card["seed"]}',
+                  'time': f'{card["hours"]:.2f} h on {card["hardware"]}',
+                  'validation PSNR': f'{card["val_psnr"]:.2f} dB',
+                  'started from': f'`{card["starts_from"]}`' if card.get('starts_from') else 'nothing'}
+    else:
+        facts['source'] = row.source
+    return _markdown(['task', row.task], facts.items())
+
+
+def _scores_table(name: str, scores: Sequence[Score]) -> str:
+    """All scores of one network and of its other forms."""
+    mine = [score for score in scores if VIEWS.sub('', score.name).removesuffix(PHASE) == name]
+    mine.sort(key=lambda score: (score.sigma, [*COLOUR, *GREY].index(score.set), score.name))
+    return _markdown(['set, sigma', 'form', 'PSNR / SSIM', 'nJ/px', FIRING_RATE],
+                     [[f'{score.set}, {score.sigma}', _form(score.name), _quality(score), score.nj_per_px,
+                       _firing_rate(score)] for score in mine])

@@ -1,7 +1,7 @@
 """Scores of the shipped networks, of BM3D and of the noisy pictures on the standard sets, row by row in ``scores.csv``.
 
-``python tools/scores.py`` measures what the table lacks and then writes docs/results.md. A row holds the
-checksum of its weights, so that new weights are measured anew; ``--fresh`` measures everything.
+``python tools/scores.py`` measures what the table lacks and then writes the tables of the pages. A row
+holds the checksum of its weights, so that new weights are measured anew; ``--fresh`` measures everything.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import basicsr_snn  # noqa: F401 - before basicsr
 
 # isort: split
-from page import write_page
+from page import write_pages
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from torch import Tensor
@@ -28,8 +28,7 @@ from basicsr_snn.pipeline.option_files import network_of_option_file
 from basicsr_snn.spiking.neurons.phase import phase_form
 from basicsr_snn.zoo.trained_network import TrainedNetwork, shipped_network
 
-RESULTS = Path(__file__).with_name('results')
-TABLE = RESULTS / 'scores.csv'
+TABLE = Path(__file__).with_name('results') / 'scores.csv'
 COLOUR_SETS = ('CBSD68', 'Kodak24', 'Urban100')
 GREY_SETS = ('Set12', 'BSD68')
 SIGMAS = (15, 25, 50)
@@ -162,7 +161,7 @@ def main() -> None:
                 write_table(sorted(scores, key=lambda one: (one.sigma, one.set, one.name)))
                 console.print(f'{name} sigma {sigma} {candidate.name}: {score.psnr} dB')
             progress.advance(overall)
-    write_page(scores)
+    write_pages(scores)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.contract import Restorer
 
 
 def conv_relu_chain(in_channels: int, out_channels: int, width: int, depth: int) -> nn.Sequential:
@@ -31,7 +32,7 @@ def conv_relu_chain(in_channels: int, out_channels: int, width: int, depth: int)
 
 
 @ARCH_REGISTRY.register()
-class DnCNN(nn.Module):
+class DnCNN(Restorer):
     """DnCNN (Zhang et al., IEEE TIP 2017, arXiv 1608.03981): predicts the noise and subtracts it.
 
     Batch normalisation is folded into the convolutions, as in the weight files of KAIR, which load unchanged.
@@ -63,6 +64,7 @@ class DnCNN(nn.Module):
         if in_nc != out_nc:
             raise UserError(f'DnCNN was given in_nc: {in_nc} and out_nc: {out_nc}, but it subtracts noise from its '
                             f'input and needs the same number; write out_nc: {in_nc}.')
+        self.in_ch, self.receptive_field = in_nc, nb
         self.model = conv_relu_chain(in_nc, out_nc, nc, nb)
 
     def forward(self, x: Tensor) -> Tensor:

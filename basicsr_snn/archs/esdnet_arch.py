@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from basicsr_snn.archs.esdnet_attention import CHANNEL_REDUCTION, MultiDimensionalAttention
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import pad_to_multiple
-from basicsr_snn.spiking.blocks import SpikingConv, fuse_spiking_convs
+from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.spiking.blocks import SpikingConv, fold_spiking_convs
 from basicsr_snn.spiking.neurons import build_neuron, reset_to_rest
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
@@ -67,7 +68,7 @@ class FloatTdbnConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x.flatten(0, 1))).to(x.dtype).unflatten(0, x.shape[:2])
 
-    def fuse(self) -> None:
+    def fold(self) -> None:
         """Fold the normalisation into the convolution, for inference."""
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = nn.utils.fusion.fuse_conv_bn_eval(self.conv, self.norm)
@@ -125,7 +126,7 @@ class FeatureRefinement(nn.Module):
 
 
 @ARCH_REGISTRY.register()
-class ESDNet(nn.Module):
+class ESDNet(Restorer):
     """ESDNet (Song et al., IJCAI 2024, arXiv 2405.06277), the spiking deraining network, as a peer to compare with.
 
     Our own implementation of the published network. The stem and one convolution of three in each residual block read
@@ -134,7 +135,7 @@ class ESDNet(nn.Module):
     concatenated input is not reduced. Output is added to the picture.
 
     Ours: the stem runs once, for the same result, instead of once a step; pictures of any size; membrane potentials
-    start from rest inside every call; ``neuron`` and ``T`` are options; ``fuse()`` folds tdBN into the convolutions.
+    start from rest inside every call; ``neuron`` and ``T`` are options; ``fold()`` folds tdBN into the convolutions.
 
     ``T`` cannot be changed on a built network: the attention over time has weights for each step, and no step's gate is
     known before all steps are. Another ``T`` is another network, which must be trained. As attention pools over the
@@ -177,6 +178,7 @@ class ESDNet(nn.Module):
         super().__init__()
         encoder_blocks, decoder_blocks = _blocks(size, encoder_blocks, decoder_blocks)
         _check(dim, encoder_blocks, decoder_blocks, T, neuron or PUBLISHED_NEURON)
+        self.in_ch = in_ch
         self.multiple_of = 2 ** (len(encoder_blocks) - 1)
         neuron = PUBLISHED_NEURON if neuron is None else neuron
         v_th = threshold_of(neuron)
@@ -230,16 +232,16 @@ class ESDNet(nn.Module):
             x = blocks(reduce(concatenate(up(x), skips.pop())))
         return x
 
-    def fuse(self) -> ESDNet:
+    def fold(self) -> ESDNet:
         """Fold spike amplitudes and tdBN into the convolutions, in place, and return the network for inference.
 
         Pictures stay the same up to float rounding. The shortcut convolutions still read floats.
         """
         self.eval()
-        fuse_spiking_convs(self)
+        fold_spiking_convs(self)
         for module in self.modules():
             if isinstance(module, FloatTdbnConv):
-                module.fuse()
+                module.fold()
         return self
 
 

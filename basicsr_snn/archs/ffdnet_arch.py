@@ -3,15 +3,16 @@ from __future__ import annotations
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from basicsr_snn.archs.dncnn_arch import conv_relu_chain
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.contract import Restorer
 
 
 @ARCH_REGISTRY.register()
-class FFDNet(nn.Module):
+class FFDNet(Restorer):
     """FFDNet (Zhang et al., IEEE TIP 2018, arXiv 1710.04026): works at half size and reads a map of the noise level.
 
     Batch normalisation is folded into the convolutions, as in the weight files of KAIR, which load unchanged.
@@ -47,6 +48,8 @@ class FFDNet(nn.Module):
     def __init__(self, in_nc: int = 3, out_nc: int = 3, nc: int = 96, nb: int = 12, sigma: float = 25.0) -> None:
         super().__init__()
         self.sigma = sigma
+        self.in_ch = in_nc
+        self.receptive_field = 2 * nb + 1  # a pixel of half the size may be seen from its far side
         self.model = conv_relu_chain(4 * in_nc + 1, 4 * out_nc, nc, nb)
 
     def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from basicsr_snn.archs.ffdnet_arch import noise_level_map
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.images.padding import pad_at_end
+from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.installation import find_weight_file
 
 
 @ARCH_REGISTRY.register()
-class PretrainedANN(nn.Module):
+class PretrainedANN(Restorer):
     """Any restoration network that spandrel recognises by its weight file: NAFNet, SwinIR, SCUNet, DRUNet, ...
 
     Needs ``pip install spandrel``; with ``spandrel_extra_arches``, whose architectures are partly for non-commercial
@@ -43,13 +44,12 @@ class PretrainedANN(nn.Module):
     """
 
     carries_weights = True
-    """Built with its weights: option files need no second path for them."""
 
     def __init__(self, path: str | Path, sigma: float = 25.0) -> None:
         super().__init__()
         found = _recognise(find_weight_file(path))
         self.net: nn.Module = found.model
-        self.sigma = sigma
+        self.sigma, self.in_ch = sigma, found.input_channels
         self.takes_sigma = _first_channels(found.model) == found.input_channels + 1
         self.multiple_of: int = found.size_requirements.multiple_of
         self._sizes = found.size_requirements

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.padding import pad_to_multiple
-from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fuse_spiking_convs
+from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fold_spiking_convs
 from basicsr_snn.spiking.neurons import carried_state, phase_coded, reset_to_rest
 from basicsr_snn.spiking.neurons.phase import phase_mean
 
@@ -23,7 +24,7 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 @ARCH_REGISTRY.register()
-class SpikerIR(nn.Module):
+class SpikerIR(Restorer):
     """Spiking image restorer, after the student of H-KD (arXiv 2504.01755) and rebuilt to be spike-driven (our choice).
 
     A float stem lifts the picture to membrane potentials, once, and drives every time step. Encoder, middle and decoder
@@ -40,7 +41,7 @@ class SpikerIR(nn.Module):
         neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options;
             ``{type: relu}`` is the ANN twin.
         hidden: Options that differ from ``neuron`` between the two convolutions of a block; ``{lowest: 0}`` saves there
-            the negative spikes, which only the residual stream needs (measured: docs/design-log.md).
+            the negative spikes, which only the residual stream needs (measured: docs/explanation/design.md).
         stages: Neurons of single parts, beside ``neuron`` and ``hidden`` of all others, for hybrid ANN-SNN networks:
             ``{encoder: {type: relu}, head: {type: LIFNode}}``. Parts are ``encoder.0``, ``down.0``, ``middle``,
             ``up.0``, ``decoder.0`` and so on, as in ``named_modules()``, ``head``, or all of a kind (``encoder``).
@@ -91,9 +92,11 @@ class SpikerIR(nn.Module):
             raise UserError(f'SpikerIR was given exit_tolerance: {exit_tolerance}; write 0 for always T steps, or a '
                             'small number such as 0.001.')
         neuron = {'type': 'SignedILIF'} if neuron is None else neuron
+        self.in_ch = in_ch
         self.T = self.steps = T
         self.exit_tolerance = exit_tolerance
         self.multiple_of = 2 ** (len(channels) - 1)
+        self.receptive_field = _receptive_field(blocks)
 
         fine_to_coarse = range(len(channels) - 1)
         coarse_to_fine = fine_to_coarse[::-1]
@@ -159,14 +162,17 @@ class SpikerIR(nn.Module):
             x = blocks(up(x) + skips.pop())
         return self.head(x)
 
-    def fuse(self) -> SpikerIR:
+    def answer_every_step(self) -> None:
+        self.every_step = True
+
+    def fold(self) -> SpikerIR:
         """Fold spike amplitudes and normalisation into the convolutions, in place, and return the network for
         inference.
 
         Each layer then reads integer spike counts with plain weights; pictures stay the same up to float rounding.
         """
         self.eval()
-        fuse_spiking_convs(self)
+        fold_spiking_convs(self)
         return self
 
 
@@ -174,6 +180,14 @@ def running_mean(steps: Tensor) -> Tensor:
     """Mean of (T, ...) over the first 1, 2, ... T steps, of the same shape."""
     counts = torch.arange(1, len(steps) + 1, dtype=steps.dtype, device=steps.device)
     return steps.cumsum(0) / counts.view(-1, *[1] * (steps.dim() - 1))
+
+
+def _receptive_field(blocks: Sequence[int]) -> int:
+    """Sum over all convolutions, each of which looks a pixel of its own level farther: two in a block, one in stem,
+    head and each down-sampling; and a pixel of the coarsest level may be seen from its far side."""
+    *outer, middle = (2 * count * 2 ** level for level, count in enumerate(blocks))
+    down = sum(2 ** level for level in range(len(blocks) - 1))
+    return 2 + 2 * sum(outer) + middle + down + 2 ** (len(blocks) - 1) - 1
 
 
 def _neurons_of_parts(stages: Mapping[str, Mapping[str, Any]], junctions: int) -> dict[str, Mapping[str, Any]]:

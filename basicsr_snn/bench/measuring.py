@@ -42,7 +42,7 @@ def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[
         UserError: It cannot be built, or answers with other sizes or with NaN.
     """
     restorer = candidate.build()
-    counter = None if restorer.net is None else OperationCounter(restorer.net)
+    counter = None if restorer.net is None else OperationCounter(restorer.net.network)
     scores, seconds, pixels = [], 0.0, 0
     for given, clean, sigma in pictures:
         start = time.perf_counter()

@@ -120,5 +120,5 @@ def console_table(rows: Sequence[Row], pictures: str) -> Table:
     for row in rows:
         table.add_row(escape(row.name), _yes_no(row.spiking),
                       *(show(getattr(row, key)) for _, key, show in MAIN))
-    table.caption = 'energy: arithmetic only; what it leaves out: docs/energy.md'
+    table.caption = 'energy: arithmetic only; what it leaves out: docs/explanation/energy.md'
     return table

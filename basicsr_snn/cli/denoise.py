@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from basicsr_snn.images.scoring import Score
+    from basicsr_snn.inference.contract import Restorer
     from basicsr_snn.inference.denoising import Denoiser
 
 
@@ -251,24 +252,23 @@ def _denoiser(args: argparse.Namespace) -> Denoiser:
         raise UserError(f'--weights {args.weights} was given without -opt; add the option file whose network_g it '
                         'belongs to, or name a shipped network with -n.')
     net = deployed(_network_of_options(args.opt, args.weights)) if args.opt else zoo.load(args.name)
-    if args.sigma is not None and not getattr(net, 'takes_sigma', False):
-        raise UserError(f'--sigma {args.sigma:g} was given, but {type(net).__name__} takes no noise level; leave out '
-                        '--sigma, or choose another network with -n.')
+    if args.sigma is not None and not net.takes_sigma:
+        raise UserError(f'--sigma {args.sigma:g} was given, but {type(net.network).__name__} takes no noise level; '
+                        'leave out --sigma, or choose another network with -n.')
     return _ready(args, net)
 
 
-def _ready(args: argparse.Namespace, net: nn.Module, contrast: float = 1.0) -> Denoiser:
+def _ready(args: argparse.Namespace, net: Restorer, contrast: float = 1.0) -> Denoiser:
     """A network on the GPU where there is one, told the noise level where it takes one."""
     import torch
 
-    from basicsr_snn.inference.calling import channels_of
     from basicsr_snn.inference.denoising import Denoiser
     from basicsr_snn.inference.self_ensemble import SelfEnsemble
 
     net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
     net = SelfEnsemble(net, args.views) if args.views > 1 else net
-    return Denoiser(net, channels_of(net), args.tile, args.tile_pad, sigma, contrast)
+    return Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast)
 
 
 def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:

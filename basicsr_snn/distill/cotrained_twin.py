@@ -13,6 +13,7 @@ from basicsr_snn.distill.feature_hooks import FeatureHooks
 from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.zoo.weights import load_weights
 
 TWIN = 'net_twin'
@@ -64,7 +65,7 @@ class CotrainedTwin(Teaching):
     def losses(self, lesson: Lesson) -> dict[str, Tensor]:
         """``l_twin``, the twin's own losses, and ``l_kd`` between the pictures of both, from ``start_iter`` on; its
         gradients go into both."""
-        restored = restore(self.trained[TWIN], lesson.batch.lq, lesson.batch.sigma)
+        restored = restore(as_restorer(self.trained[TWIN]), lesson.batch.lq, lesson.batch.sigma)
         terms = {'l_twin': torch.stack(list(lesson.image_losses(restored).values())).sum()}
         if lesson.iteration >= self.start_iter:
             at_every_step = restored.repeat(len(lesson.restored) // len(restored), 1, 1, 1)

@@ -58,13 +58,13 @@ class FrozenTeachers(Teaching):
 
     def _build_adapters(self, student: nn.Module, probe: Tensor) -> Adapters:
         student_shapes = _probed(student, 'student', probe)
-        teacher_shapes = {name: _probed(teacher, 'teacher', probe) for name, teacher in self.teachers.items()}
+        teacher_shapes = {name: _probed(teacher.network, 'teacher', probe) for name, teacher in self.teachers.items()}
         channels: dict[str, tuple[int, int | None]] = {}
         tails: dict[str, nn.Module] = {}
         for hint in self.hints:
             mine = shape_of_hint(student_shapes, hint.student, f'student {type(student).__name__}')
             theirs = shape_of_hint(teacher_shapes[hint.of], hint.teacher,
-                                   f'teacher {type(self.teachers[hint.of]).__name__}')
+                                   f'teacher {type(self.teachers[hint.of].network).__name__}')
             channels[hint.name] = mine[-3], theirs[-3] if hint.matches_channels else None
             if hasattr(hint.loss, 'adapter_tail'):
                 tails[hint.name] = hint.loss.adapter_tail(theirs[-3])
@@ -128,7 +128,7 @@ class FrozenTeachers(Teaching):
         """The picture that a teacher's tail makes of the student's adapted feature, and the clean one."""
         steps = len(feature) // len(batch.lq)
         levels = None if batch.sigma is None else batch.sigma.repeat(steps)
-        with replaced_feature(self.teachers[hint.of], hint.teacher, feature):
+        with replaced_feature(self.teachers[hint.of].network, hint.teacher, feature):
             restored = restore(self.teachers[hint.of], batch.lq.repeat(steps, 1, 1, 1), levels)
         return restored, batch.gt.repeat(steps, 1, 1, 1)
 

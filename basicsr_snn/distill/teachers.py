@@ -13,13 +13,14 @@ from basicsr_snn.distill.adapters import reduce_time
 from basicsr_snn.distill.feature_hooks import FeatureHooks, find_module
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.zoo.weights import load_weights
 
 ONLY = 'teacher'
 """Name of the teacher of a block that has one, under ``teacher:``."""
 
 
-def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str, nn.Module]:
+def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str, Restorer]:
     """Build the teachers of a ``distill:`` block by name.
 
     Args:
@@ -43,18 +44,18 @@ def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str
     return {teacher['name']: build_teacher(teacher, device) for teacher in several}
 
 
-def build_teacher(options: Mapping[str, Any], device: torch.device) -> nn.Module:
+def build_teacher(options: Mapping[str, Any], device: torch.device) -> Restorer:
     """Build a frozen teacher: ``{network: {type: ...}, path: FILE, param_key: ~}``; a network that is built with its
     weights, such as ``PretrainedANN``, needs no path."""
-    teacher = build_network(dict(options['network']))
+    teacher = as_restorer(build_network(dict(options['network'])))
     if options.get('path') is not None:
-        load_weights(teacher, options['path'], options.get('param_key'))
-    elif not getattr(teacher, 'carries_weights', False):
+        load_weights(teacher.network, options['path'], options.get('param_key'))
+    elif not teacher.carries_weights:
         raise UserError('distill.teacher has no path: an untrained teacher teaches nothing; write path: FILE.pth.')
     return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
 
 
-def run_teacher(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
+def run_teacher(teacher: Restorer, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
                 to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
     """Features (N, C, H, W) of a teacher at ``paths`` and, if it is run to the end, its picture; without gradients.
 
@@ -64,7 +65,7 @@ def run_teacher(teacher: nn.Module, paths: Iterable[str], picture: Tensor, sigma
     if not paths and not to_the_end:
         return {}, None
     output = None
-    with torch.no_grad(), FeatureHooks(teacher, paths, stop=not to_the_end) as hooks:
+    with torch.no_grad(), FeatureHooks(teacher.network, paths, stop=not to_the_end) as hooks:
         output = restore(teacher, picture, sigma)
     return {path: reduce_time(feature, 'mean', len(picture)) for path, feature in hooks.features.items()}, output
 

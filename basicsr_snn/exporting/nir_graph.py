@@ -12,7 +12,7 @@ from spikingjelly.activation_based.nir_exchange import export_to_nir, import_fro
 from torch import nn
 
 from basicsr_snn.errors import UserError, first_line
-from basicsr_snn.inference.calling import channels_of
+from basicsr_snn.inference.contract import as_restorer
 
 KNOWN = (nn.Conv2d, nn.Linear, nn.AvgPool2d, nn.Flatten, neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode)
 """What NIR has a node for; the neurons with hard reset only."""
@@ -33,7 +33,7 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path) -> str:
         raise UserError(f'NIR has no node for {", ".join(unknown)}, of which {network["type"]} is made; type --format '
                         'onnx, or --format safetensors.')
     net = deepcopy(net)
-    picture = torch.rand(1, channels_of(net), SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    picture = torch.rand(1, as_restorer(net).in_ch, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     functional.reset_net(net)
     try:
         export_to_nir(net, picture, file)

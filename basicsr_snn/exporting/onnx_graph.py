@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError, first_line
-from basicsr_snn.inference.calling import channels_of, deployed
+from basicsr_snn.inference.calling import deployed
+from basicsr_snn.inference.contract import as_restorer
 
 AGREEMENT = 60.0
 """Least PSNR in dB between the pictures of the source and of the file. Sums in another order may tip a count over."""
@@ -33,11 +34,11 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path) -> str:
     Raises:
         UserError: The network has no graph, or one that gives other pictures.
     """
-    if getattr(net, 'exit_tolerance', 0):
+    if as_restorer(net).exit_tolerance:
         raise UserError(f'{network["type"]} with exit_tolerance ends when its picture has settled, but an ONNX graph '
                         'has a fixed number of steps; write exit_tolerance: 0.')
     folded = deployed(net)
-    multiple, channels = getattr(folded, 'multiple_of', 1), channels_of(folded)
+    multiple, channels = folded.multiple_of, folded.in_ch
     _export(folded, network, _picture(2, channels, 8 * multiple, 12 * multiple), multiple, file)
     pictures = [_picture(count, channels, rows * multiple, columns * multiple)
                 for count, rows, columns in ((2, 8, 12), (1, 13, 5))]

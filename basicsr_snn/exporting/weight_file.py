@@ -13,7 +13,7 @@ from torch import nn
 
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError
-from basicsr_snn.inference.calling import channels_of
+from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.spiking.ternary import packed_state
 from basicsr_snn.zoo.weights import load_weights
 
@@ -34,7 +34,7 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path) -> str:
     with safe_open(file, 'pt') as content:
         again = zoo.build(json.loads(content.metadata()['network_g']))
     load_weights(again, file)
-    picture = torch.rand(1, channels_of(net), 32, 48, generator=torch.Generator().manual_seed(0))
+    picture = torch.rand(1, as_restorer(net).in_ch, 32, 48, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         same = torch.equal(again.eval()(picture), net(picture))
     if not same:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.files import Picture, to_float, to_integers
 from basicsr_snn.images.noise import NoiseStream
-from basicsr_snn.inference.receptive_field import reach_of
+from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD, Span, restored_band, tile_spans
 
 MID_GREY = 0.5
@@ -70,13 +70,13 @@ class Denoiser:
         net: Ready for inference.
         channels: What it reads and writes, 3 or 1.
         tile: Side of a tile; 0: never tile; None: :data:`AUTO_TILE` for pictures above :data:`AUTO_TILE_ABOVE`.
-        tile_pad: Overlap of tiles; None: the network's reach, or :data:`TILE_PAD` where that is not known.
+        tile_pad: Overlap of tiles; None: the network's receptive field, or :data:`TILE_PAD` where that is not known.
         sigma: Noise level to tell the network, or None for its own.
         contrast: Factor on the contrast, about mid-grey, of what the network is given; undone in its answer. A network
             for noise of 25 restores noise of 50 at half the contrast (our choice).
     """
 
-    net: nn.Module
+    net: Restorer
     channels: int
     tile: int | None = None
     tile_pad: int | None = None
@@ -85,8 +85,8 @@ class Denoiser:
 
     def __post_init__(self) -> None:
         if self.tile_pad is None:
-            reach = reach_of(self.net, self.channels)
-            self.tile_pad = TILE_PAD if reach is None else reach
+            field = self.net.receptive_field
+            self.tile_pad = TILE_PAD if field is None else field
 
     def tile_for(self, height: int, width: int) -> int:
         """Side of the tiles of a picture, 0 if it goes through whole."""

@@ -2,18 +2,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import restored_on_multiple
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.contract import Restorer
 
 VIEWS = (1, 2, 4, 8)
 TURNS_AND_FLIPS = ((0, False), (2, False), (1, True), (3, True), (0, True), (2, True), (1, False), (3, False))
 """Quarter turns and whether a flip from left to right follows; the first 1, 2, 4 or all 8 of them are the views."""
 
 
-class SelfEnsemble(nn.Module):
+class SelfEnsemble(Restorer):
     """A network that answers with the mean of its answers on flips and turns (arXiv 1511.02228, section 3.5).
 
     What it gets wrong by chance, the rounding of counts too, differs between the views and shrinks in their mean. Costs
@@ -21,21 +22,21 @@ class SelfEnsemble(nn.Module):
     the same phase.
 
     Args:
-        net: Maps (N, C, H, W) to the same shape times a scale.
+        net: A restorer.
         views: 1, 2, 4 or 8.
 
     Raises:
         UserError: Another number of views.
     """
 
-    def __init__(self, net: nn.Module, views: int) -> None:
+    def __init__(self, net: Restorer, views: int) -> None:
         super().__init__()
         if views not in VIEWS:
             raise UserError(f'{views} views were asked for; a picture has 1, 2, 4 or 8 by flips and turns.')
         self.net = net
         self.views = views
-        self.multiple_of = getattr(net, 'multiple_of', 1)
-        self.takes_sigma = getattr(net, 'takes_sigma', False)
+        self.in_ch, self.scale, self.multiple_of = net.in_ch, net.scale, net.multiple_of
+        self.takes_sigma, self.receptive_field, self.T = net.takes_sigma, net.receptive_field, net.T
 
     def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Restore (N, C, H, W) in 0..1; ``sigma`` as in :func:`basicsr_snn.inference.calling.restore`."""

@@ -5,10 +5,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.contract import Restorer
 
 TILE_PAD = 72
 """Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""
@@ -42,7 +43,7 @@ class Span:
         return slice(self.keep_start - self.start, self.keep_stop - self.start)
 
 
-def tiled_forward(net: nn.Module, picture: Tensor, tile: int, tile_pad: int, batch: int = 1,
+def tiled_forward(net: Restorer, picture: Tensor, tile: int, tile_pad: int, batch: int = 1,
                   sigma: float | Tensor | None = None) -> Tensor:
     """Run a network on overlapping tiles and join what it answers.
 
@@ -52,7 +53,7 @@ def tiled_forward(net: nn.Module, picture: Tensor, tile: int, tile_pad: int, bat
     shifted inwards instead of cut, so at most four tile shapes occur. Pixels go to the network's device tile by tile.
 
     Args:
-        net: Maps (N, C, H, W) to the same shape, any size; may have ``multiple_of`` and ``takes_sigma``.
+        net: A restorer of scale 1.
         picture: (N, C, H, W), any device.
         tile: Largest side of a tile without its overlap, >= 1, in pixels.
         tile_pad: Overlap at each side of a tile, >= 0, in pixels. Both are rounded up to multiples of ``multiple_of``.
@@ -75,7 +76,7 @@ def tiled_forward(net: nn.Module, picture: Tensor, tile: int, tile_pad: int, bat
 
 
 @torch.inference_mode()
-def restored_band(net: nn.Module, band: Tensor, columns: list[Span], batch: int = 1,
+def restored_band(net: Restorer, band: Tensor, columns: list[Span], batch: int = 1,
                   sigma: float | Tensor | None = None) -> Tensor:
     """The network's answer on one row of tiles, for callers who have no more than that in memory.
 
@@ -101,7 +102,7 @@ def restored_band(net: nn.Module, band: Tensor, columns: list[Span], batch: int 
     return joined
 
 
-def tile_spans(net: nn.Module, length: int, tile: int, tile_pad: int) -> list[Span]:
+def tile_spans(net: Restorer, length: int, tile: int, tile_pad: int) -> list[Span]:
     """Tiles that cover a side of a picture, in order: all of one length, the last up to ``multiple_of - 1`` longer.
 
     As few as ``tile`` allows, and then as short as that number allows.
@@ -117,7 +118,7 @@ def tile_spans(net: nn.Module, length: int, tile: int, tile_pad: int) -> list[Sp
     """
     _check_size('tile', tile, 1)
     _check_size('tile_pad', tile_pad, 0)
-    multiple = getattr(net, 'multiple_of', 1)
+    multiple = net.multiple_of
     pad = _round_up(tile_pad, multiple)
     step = _round_up(tile, multiple)
     if length <= step + 2 * pad:
@@ -152,7 +153,7 @@ def _same_width_groups(columns: list[Span], batch: int) -> list[list[Span]]:
     return [spans[i:i + batch] for spans in by_width.values() for i in range(0, len(spans), batch)]
 
 
-def _forward(net: nn.Module, tiles: list[Tensor], sigma: float | Tensor | None) -> tuple[Tensor, ...]:
+def _forward(net: Restorer, tiles: list[Tensor], sigma: float | Tensor | None) -> tuple[Tensor, ...]:
     parameter = next(net.parameters(), None)
     stacked = torch.cat(tiles).to(tiles[0].device if parameter is None else parameter.device)
     if isinstance(sigma, Tensor) and sigma.numel() > 1:

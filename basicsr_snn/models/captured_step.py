@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.losses.fft_loss import FFTLoss
 from basicsr_snn.losses.rate_loss import MEMORY
 from basicsr_snn.spiking.blocks import SpikingConv
@@ -146,7 +147,7 @@ def send_values(net: nn.Module, fused: bool) -> list[tuple[SpikingConv, float]]:
     found = []
     for module in net.modules():
         if isinstance(module, SpikingConv) and isinstance(module.neuron, SignedILIF | PhaseIF):
-            if isinstance(module.neuron, SignedILIF) and getattr(net, 'T', 1) != 1:
+            if isinstance(module.neuron, SignedILIF) and as_restorer(net).T != 1:
                 raise UserError('a captured step needs a student of one time step; write T: 1.')
             module.sends_values, module.neuron.compiled = True, fused
             conv = module.conv

@@ -4,6 +4,7 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from basicsr_snn.data.batch import Batch
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import deployed, restore
+from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.tiling import TILE_PAD
 from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
@@ -80,13 +82,19 @@ class SNNModel(SRModel):
             self.opt['find_unused_parameters'] = True
         return super().model_to_device(net.to(memory_format=torch.channels_last))
 
+    @cached_property
+    def restorer(self) -> Restorer:
+        """The network that trains, on however many devices, under the contract of a restorer."""
+        return as_restorer(self.net_g)
+
     def init_training_settings(self) -> None:
         train_opt = self.opt['train']
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.cri_rate = build_loss(train_opt['rate_opt']).to(self.device) if train_opt.get('rate_opt') else None
         self.refuse_phase_coding()
         self.tandem = Tandem(train_opt['tandem']) if train_opt.get('tandem') else None
-        self.answer_at_every_step(bool(train_opt.get('every_step')))
+        if train_opt.get('every_step'):
+            self.restorer.answer_every_step()
         self.grad_clip = train_opt.get('grad_clip')
         self.amp = bool(train_opt.get('amp'))
         self.micro_batches = train_opt.get('micro_batches', 1)
@@ -98,14 +106,6 @@ class SNNModel(SRModel):
         if asked and any(isinstance(module, PhaseIF) for module in self.get_bare_model(self.net_g).modules()):
             raise UserError(f'train: {asked[0]} was given to a network of PhaseIF, which trains as whole counts of one '
                             'step; take it out, or train SignedILIF and rewrite its network_g with phase_form.')
-
-    def answer_at_every_step(self, wanted: bool) -> None:
-        net = self.get_bare_model(self.net_g)
-        if wanted and not hasattr(net, 'every_step'):
-            raise UserError(f'train: every_step is true, but {type(net).__name__} answers after its last step only; '
-                            'take it out, or take network_g: {type: SpikerIR}.')
-        if wanted:
-            net.every_step = True
 
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True,
                      param_key: str | None = 'params') -> None:
@@ -154,7 +154,7 @@ class SNNModel(SRModel):
         """What the student makes of a batch, (N, C, H, W) or (T*N, C, H, W) one step after the other, and its own
         loss terms."""
         with SpikeTaps(self.get_bare_model(self.net_g)) if self.cri_rate else nullcontext() as taps:
-            restored = restore(self.net_g, batch.lq, batch.sigma)
+            restored = restore(self.restorer, batch.lq, batch.sigma)
         if restored.dim() == 5:
             restored = restored.flatten(0, 1)
         terms = self.image_losses(restored, batch.gt)
@@ -222,7 +222,7 @@ class SNNModel(SRModel):
     def test(self) -> None:
         self.output = (self.open_validation or self.begin_validation(counted=0, watched=False)).restore(self.batch)
 
-    def network_to_deploy(self) -> nn.Module:
+    def network_to_deploy(self) -> Restorer:
         """The network that ships: the moving average where there is one, folded."""
         return deployed(self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g))
 

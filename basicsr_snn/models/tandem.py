@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from basicsr_snn.distill.feature_hooks import feature_shapes, probe_picture
 from basicsr_snn.errors import UserError
-from basicsr_snn.inference.calling import channels_of
+from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.spiking.base import Neuron
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import is_spiking
@@ -53,7 +53,7 @@ class Tandem:
 
 
 def _in_order_of_execution(net: nn.Module) -> list[str]:
-    ran = feature_shapes(net, probe_picture(channels_of(net), next(net.parameters()).device))
+    ran = feature_shapes(net, probe_picture(as_restorer(net).in_ch, next(net.parameters()).device))
     modules = dict(net.named_modules())
     return [path for path in ran if isinstance(modules[path], SpikingConv) and is_spiking(modules[path].neuron)]
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from basicsr_snn.activity.tensorboard import ValidationRecord
 from basicsr_snn.data.batch import Batch
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.inference.tiling import tiled_forward
 
 
@@ -29,11 +30,11 @@ class Validation:
         record: What is kept for TensorBoard; None where nothing is.
     """
 
-    def __init__(self, net: nn.Module, counted: int = 0, watched: bool = False, tile: int = 0,
+    def __init__(self, net: Restorer, counted: int = 0, watched: bool = False, tile: int = 0,
                  tile_pad: int = 0) -> None:
         self.net = net
-        self.counter = OperationCounter(net)
-        self.record = ValidationRecord(net) if counted and watched else None
+        self.counter = OperationCounter(net.network)
+        self.record = ValidationRecord(net.network) if counted and watched else None
         self._tile, self._tile_pad = tile, tile_pad
         self._left_to_count = counted
 

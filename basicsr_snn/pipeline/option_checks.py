@@ -23,6 +23,7 @@ from basicsr.utils.registry import (
 from basicsr_snn.compat.options import OWN_FOLDERS
 from basicsr_snn.data.gaussian_denoising_dataset import OPTION_KEYS, GaussianDenoisingDataset
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.inference.contract import is_built_with_weights
 from basicsr_snn.models.snn_model import SNNModel
 
 TOP_KEYS = ('name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'path', 'train', 'val', 'logger',
@@ -271,4 +272,4 @@ def _needs_no_path(teacher: Any, archs: Mapping[str, Any]) -> bool:
         return False
     network = teacher.get('network')
     arch = archs.get(network.get('type')) if isinstance(network, Mapping) else None
-    return bool(teacher.get('trainable')) or getattr(arch, 'carries_weights', False)
+    return bool(teacher.get('trainable')) or is_built_with_weights(arch)

@@ -16,7 +16,6 @@ from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.scoring import Score, eight_bits, score
-from basicsr_snn.inference.calling import channels_of
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 EXAMPLES = 3
@@ -97,8 +96,8 @@ def examine(trained: TrainedNetwork, pictures: EvaluationSet,
         UserError: It cannot be built, answers with other sizes or with NaN, or a dataset has no clean pictures.
     """
     restorer = trained.build()
-    counter, watch = OperationCounter(restorer.net), ActivityWatch(restorer.net)
-    channels = channels_of(restorer.net)
+    counter, watch = OperationCounter(restorer.net.network), ActivityWatch(restorer.net.network)
+    channels = restorer.net.in_ch
     scores, examples = [], []
     shown = set(np.linspace(0, len(pictures) - 1, min(EXAMPLES, len(pictures))).round().astype(int))
     for index, (dataset, name, given, clean, sigma) in enumerate(pictures.named()):

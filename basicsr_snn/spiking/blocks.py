@@ -78,7 +78,7 @@ class SpikingConv(nn.Module):
             return self.conv(spikes.flatten(0, 1), amplitude)
 
     @torch.no_grad()
-    def fuse(self) -> None:
+    def fold(self) -> None:
         """Fold spike amplitude and normalisation into the convolution, or pack its ternary weights, for inference.
 
         Behind a stand-in there are no spikes whose amplitude could be folded.
@@ -143,8 +143,8 @@ class SpikingUpsample(nn.Module):
         return F.pixel_shuffle(current.flatten(0, 1), 2).unflatten(0, x.shape[:2])
 
 
-def fuse_spiking_convs(net: nn.Module) -> None:
+def fold_spiking_convs(net: nn.Module) -> None:
     """Fold amplitude and normalisation of every :class:`SpikingConv` in ``net`` into its convolution, in place."""
     for module in net.modules():
         if isinstance(module, SpikingConv):
-            module.fuse()
+            module.fold()

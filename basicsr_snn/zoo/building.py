@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.inference.contract import is_built_with_weights
 
 
 def build(network: Mapping[str, Any]) -> nn.Module:
@@ -35,5 +36,5 @@ def weights_in(network: Mapping[str, Any]) -> Path | None:
     from basicsr.archs import ARCH_REGISTRY
 
     name = network.get('type')
-    carries = name in ARCH_REGISTRY and getattr(ARCH_REGISTRY.get(name), 'carries_weights', False)
+    carries = name in ARCH_REGISTRY and is_built_with_weights(ARCH_REGISTRY.get(name))
     return Path(network['path']) if carries and network.get('path') else None

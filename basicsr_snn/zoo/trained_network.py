@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.padding import restored_on_multiple
 from basicsr_snn.inference.calling import deployed, restore
+from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.zoo.building import build, weights_in
@@ -70,9 +70,9 @@ class TrainedNetwork:
         return net
 
     def build(self) -> NetworkRestorer:
-        net = deployed(self.loaded()).to('cuda' if torch.cuda.is_available() else 'cpu')
-        net = SelfEnsemble(net, self.views) if self.views > 1 else net
-        return NetworkRestorer(net, self.network.get('window_size', 1))
+        net = deployed(self.loaded(), self.network.get('window_size', 1))
+        net = net.to('cuda' if torch.cuda.is_available() else 'cpu')
+        return NetworkRestorer(SelfEnsemble(net, self.views) if self.views > 1 else net)
 
     def _load(self, net: nn.Module) -> None:
         file = self.weight_file()
@@ -92,25 +92,19 @@ class TrainedNetwork:
 
 
 class NetworkRestorer:
-    """A network, told the noise level if it takes one.
+    """A restorer at work where its weights are: pictures and noise levels are sent there.
 
     Args:
         net: In eval mode, without gradients, on its device.
-        window: Pictures are padded to a multiple of this, as BasicSR's ``SwinIRModel`` pads them to ``window_size``.
     """
 
-    def __init__(self, net: nn.Module, window: int = 1) -> None:
+    def __init__(self, net: Restorer) -> None:
         self.net = net
-        self._window = window
         self._device = next((tensor.device for tensor in net.parameters()), torch.device('cpu'))
 
     def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
         level = None if sigma is None else sigma.to(self._device)
-
-        def restored(padded: Tensor) -> Tensor:
-            return restore(self.net, padded.to(self._device, memory_format=torch.channels_last), level)
-
-        return restored_on_multiple(restored, picture, self._window)
+        return restore(self.net, picture.to(self._device, memory_format=torch.channels_last), level)
 
 
 def network_of_options(file: str | Path, options: Any, name: str) -> TrainedNetwork:
@@ -129,7 +123,7 @@ def shipped_network(name: str) -> TrainedNetwork:
     return TrainedNetwork(found.name, found.network, found.path)
 
 
-def load(name: str) -> nn.Module:
+def load(name: str) -> Restorer:
     """Load a shipped network, ready for inference.
 
     Args:

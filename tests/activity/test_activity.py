@@ -161,7 +161,7 @@ def test_kept_potentials_are_bounded_and_of_all_calls_alike(monkeypatch):
 @pytest.mark.parametrize('watch_first', [True, False])
 def test_watching_changes_neither_outputs_nor_counts(watch_first):
     torch.manual_seed(0)
-    net, picture = SpikerIR(size='tiny', T=2).eval().fuse(), torch.rand(1, 3, 18, 17)
+    net, picture = SpikerIR(size='tiny', T=2).eval().fold(), torch.rand(1, 3, 18, 17)
     with torch.inference_mode():
         with OperationCounter(net) as alone:
             plain = net(picture)

@@ -200,7 +200,7 @@ def test_upsampling_interpolates_before_the_neuron_spikes():
 def test_one_spiking_convolution_of_three_in_each_block_reads_floats():
     """22 of the 71 convolutions that pass for spiking, the shortcuts; so do stem, gates, refinement and head."""
     torch.manual_seed(0)
-    net = ESDNet(dim=16, encoder_blocks=(4, 4, 8), decoder_blocks=(2, 2, 2)).eval().fuse()
+    net = ESDNet(dim=16, encoder_blocks=(4, 4, 8), decoder_blocks=(2, 2, 2)).eval().fold()
     with OperationCounter(net) as counter, torch.no_grad():
         net(picture(16, 16))
     report = counter.report()
@@ -237,10 +237,10 @@ def test_folded_network_gives_the_same_pictures(neuron):
     with torch.no_grad():
         expected = net(x)
         assert (expected - x).abs().max() > 1e-3
-        folded = net.fuse()(x)
+        folded = net.fold()(x)
         assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
         assert (folded - expected).abs().max() < 1e-9
-        assert torch.equal(net.fuse()(x), folded)
+        assert torch.equal(net.fold()(x), folded)
 
 
 def test_deployed_copy_is_channels_last_at_every_time_step_and_gives_the_same_picture():

@@ -48,7 +48,7 @@ def photograph(height: int, width: int, batch: int = 1, channels: int = 3) -> to
 
 @pytest.mark.parametrize('size', SIZES)
 def test_presets_keep_their_parameter_limits(size):
-    net = SpikerIR(size=size).eval().fuse()
+    net = SpikerIR(size=size).eval().fold()
     assert 0.5 * LIMITS[size] < sum(p.numel() for p in net.parameters()) <= LIMITS[size]
 
 
@@ -56,7 +56,7 @@ def test_presets_keep_their_parameter_limits(size):
 @pytest.mark.parametrize('fused', [False, True])
 def test_every_convolution_but_the_stem_reads_only_spikes(neuron, fused):
     net = trained_like(size='tiny', T=STEPS[neuron], neuron={'type': neuron}, norm='bn')
-    net = net.fuse() if fused else net
+    net = net.fold() if fused else net
     read: dict[str, torch.Tensor] = {}
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -73,7 +73,7 @@ def test_every_convolution_but_the_stem_reads_only_spikes(neuron, fused):
 def test_folded_network_gives_the_same_pictures(neuron, norm):
     net = trained_like(size='tiny', T=STEPS[neuron], neuron={'type': neuron}, norm=norm).double()
     picture = photograph(31, 45, batch=2).double()
-    fused = copy.deepcopy(net).fuse()
+    fused = copy.deepcopy(net).fold()
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
     assert (net(picture) - picture).abs().max() > 1e-3
     assert (fused(picture) - net(picture)).abs().max() < 1e-4
@@ -82,21 +82,21 @@ def test_folded_network_gives_the_same_pictures(neuron, norm):
 def test_folded_network_in_single_precision_differs_by_rounding_ties_only():
     net = trained_like(size='tiny', norm='bn')
     picture = photograph(64, 64)
-    difference = (copy.deepcopy(net).fuse()(picture) - net(picture)).abs()
+    difference = (copy.deepcopy(net).fold()(picture) - net(picture)).abs()
     assert difference.mean() < 1e-4
 
 
 def test_folding_twice_changes_nothing():
-    net = trained_like(size='tiny', norm='bn').fuse()
+    net = trained_like(size='tiny', norm='bn').fold()
     picture = photograph(16, 16)
     once = net(picture)
-    assert torch.equal(net.fuse()(picture), once)
+    assert torch.equal(net.fold()(picture), once)
 
 
 @pytest.mark.parametrize('neuron', ['SignedILIF', 'ILIFNode'])
 def test_integer_counts_expanded_to_binary_slots_give_the_same_picture(neuron):
     """Each count k runs as unit events in D binary slots of its sign, accumulated one slot after the other."""
-    net = trained_like(size='tiny', T=2, neuron={'type': neuron, 'D': 4}).fuse().double()
+    net = trained_like(size='tiny', T=2, neuron={'type': neuron, 'D': 4}).fold().double()
     picture = photograph(24, 24).double()
     expected = net(picture)
 

@@ -22,6 +22,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder, blo
 from basicsr_snn.bench.row import COLUMNS, Row
 from basicsr_snn.bench.row_cache import RowCache
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.pipeline.option_files import network_of_option_file
 from basicsr_snn.zoo.trained_network import NetworkRestorer, TrainedNetwork
 
@@ -98,7 +99,7 @@ def test_row_of_a_spiking_network_and_of_its_twin(tmp_path, pictures):
 
 
 def test_peak_memory_by_hand():
-    net = NetworkRestorer(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 3, 1)).eval())
+    net = NetworkRestorer(as_restorer(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 3, 1)).eval()))
     with torch.inference_mode():
         peak = measuring.peak_megabytes(net, torch.rand(1, 3, 100, 100).to(memory_format=torch.channels_last), None)
     assert peak == pytest.approx((8 + 3) * 100 * 100 * 4 / 1e6, rel=0.05)  # both results live at once
@@ -122,7 +123,7 @@ def test_networks_in_windows_take_any_size(tmp_path, pictures):
     made = candidate(tmp_path, swin)
     picture = torch.rand(1, 3, 16, 20)
     with torch.no_grad():
-        expected = made.build().net(nn.functional.pad(picture, (0, 4, 0, 0), mode='reflect'))[..., :20]
+        expected = made.build().net.network(nn.functional.pad(picture, (0, 4, 0, 0), mode='reflect'))[..., :20]
         assert torch.equal(made.build()(picture, None), expected)
     row = measuring.measure(made, pictures)  # 24x20 and 16x20
     assert any('_softmax' in warning for warning in row.details['warnings'])

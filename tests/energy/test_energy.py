@@ -232,7 +232,7 @@ def test_dead_relu_is_not_a_spiking_layer():
 
 def test_spike_driven_student_has_macs_in_the_stem_only():
     torch.manual_seed(0)
-    report = counted(SpikerIR(size='tiny', T=2).eval().fuse(), torch.rand(1, 3, 16, 16))
+    report = counted(SpikerIR(size='tiny', T=2).eval().fold(), torch.rand(1, 3, 16, 16))
     assert report.float_layers == ('stem',)
     assert report.macs_per_px == 12 * 3 * 9  # once, though it drives two steps
     assert report.acs_per_px > 0

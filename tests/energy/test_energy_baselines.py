@@ -112,7 +112,7 @@ def test_memory_model_agrees_with_spikingjelly_where_both_apply(net):
 def test_twin_is_counted_as_the_real_twin(steps):
     torch.manual_seed(0)
     picture = torch.rand(2, 3, 16, 24)
-    student = counted(SpikerIR(size='tiny', T=steps).eval().fuse(), picture)
+    student = counted(SpikerIR(size='tiny', T=steps).eval().fold(), picture)
     twin = counted(SpikerIR(size='tiny', neuron={'type': 'relu'}).eval(), picture)
     assert steps == student.T
     assert twin_macs_per_px(student) == twin.macs_per_px == twin_macs_per_px(twin)

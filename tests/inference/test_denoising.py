@@ -15,21 +15,25 @@ from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.files import Picture
 from basicsr_snn.images.noise import NoiseStream
+from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.inference.denoising import Denoiser, RowReader, restore_picture
 from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
 
-class Mean(nn.Module):
-    """Of unknown reach."""
+class Mean(Restorer):
+    """Of unknown receptive field."""
+
+    in_ch = 3
 
     def forward(self, picture: Tensor) -> Tensor:
         return picture - picture.mean()
 
 
-class Recording(nn.Module):
+class Recording(Restorer):
     """Answers its input; remembers the mode that it ran in."""
 
-    reach = 0
+    in_ch = 3
+    receptive_field = 0
     modes: list[bool]
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -128,8 +132,9 @@ def test_runs_in_inference_mode():
 
 @pytest.mark.parametrize('broken', [float('nan'), float('inf'), -float('inf')])
 def test_one_broken_value_is_refused(broken):
-    class Broken(nn.Module):
-        reach = 0
+    class Broken(Restorer):
+        in_ch = 3
+        receptive_field = 0
 
         def forward(self, picture: Tensor) -> Tensor:
             answer = picture.clone()

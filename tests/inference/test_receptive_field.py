@@ -1,15 +1,16 @@
-"""The counted reach against what really depends on what."""
+"""The receptive field that an architecture declares, against what really depends on what and against a count."""
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from basicsr_snn import zoo
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.ffdnet_arch import FFDNet
-from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.inference.receptive_field import reach_of
+from basicsr_snn.archs.spikerir_arch import SIZES, SpikerIR
+from basicsr_snn.inference.contract import Restorer, as_restorer
+from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.inference.tiling import TILE_PAD
 
 RELU = {'type': 'relu'}
@@ -32,55 +33,65 @@ def farthest_dependence(net: nn.Module, centre: int, period: int) -> int:
     return max(distances)
 
 
-@pytest.mark.parametrize('net', [
+def counted(net: Restorer) -> int:
+    """Sum over all convolutions: one of k x k at 1/s of the picture's size looks (k - 1) / 2 * s pixels farther."""
+    side, seen = 8 * net.multiple_of, []
+
+    def count(convolution, inputs):
+        seen.append(side // inputs[0].shape[-1] * (convolution.kernel_size[0] // 2))
+
+    hooks = [module.register_forward_pre_hook(count) for module in net.modules() if isinstance(module, nn.Conv2d)]
+    with torch.inference_mode():
+        net(torch.zeros(1, net.in_ch, side, side))
+    for hook in hooks:
+        hook.remove()
+    return sum(seen) + net.multiple_of - 1
+
+
+NETWORKS = [
     SpikerIR(channels=(2, 3), blocks=(1, 1), neuron=RELU),
     SpikerIR(channels=(2, 3, 2), blocks=(1, 2, 1), neuron=RELU, norm='bn'),
     FFDNet(nc=3, nb=4),
     DnCNN(nc=3, nb=5),
-], ids=lambda net: type(net).__name__)
-def test_counted_reach_covers_every_dependence_and_little_more(net):
+]
+
+
+@pytest.mark.parametrize('net', NETWORKS, ids=lambda net: type(net).__name__)
+def test_declared_field_covers_every_dependence_and_little_more(net):
     net.eval()
-    multiple = getattr(net, 'multiple_of', 1)
-    true = farthest_dependence(net, centre=64, period=multiple)
-    assert true <= reach_of(net, 3) <= true + multiple
+    true = farthest_dependence(net, centre=64, period=net.multiple_of)
+    assert true <= net.receptive_field <= true + net.multiple_of
 
 
-@pytest.mark.parametrize(('name', 'reach'), [('spikerir_small_color25', 36), ('ffdnet_color', 25),
+@pytest.mark.parametrize('net', [*NETWORKS, *(SpikerIR(size=size) for size in SIZES)],
+                         ids=lambda net: type(net).__name__)
+def test_declared_field_is_what_the_convolutions_add_up_to(net):
+    assert net.eval().receptive_field == counted(net)
+
+
+@pytest.mark.parametrize(('name', 'field'), [('spikerir_small_color25', 36), ('ffdnet_color', 25),
                                              ('dncnn_color_blind', 20)])
-def test_reach_of_shipped_networks(name, reach):
-    assert reach_of(zoo.load(name), 3) == reach
+def test_fields_of_shipped_networks(name, field):
+    net = zoo.load(name)
+    assert net.receptive_field == field
+    assert SelfEnsemble(net, 8).receptive_field == field
 
 
 def test_default_overlap_covers_the_largest_size():
-    assert reach_of(SpikerIR(size='base', T=1).eval(), 3) <= TILE_PAD
+    assert SpikerIR(size='base', T=1).receptive_field <= TILE_PAD
 
 
 @pytest.mark.parametrize('neuron', ['SignedILIF', 'LIFNode', 'ILIFNode'])
 def test_neurons_look_at_no_neighbours(neuron):
-    options = {'channels': (2, 3), 'blocks': (1, 1), 'T': 2}
-    assert reach_of(SpikerIR(**options, neuron={'type': neuron}).eval(), 3) == reach_of(
-        SpikerIR(**options, neuron=RELU).eval(), 3)
+    net = SpikerIR(channels=(2, 3), blocks=(1, 1), T=2, neuron={'type': neuron}).eval()
+    assert net.receptive_field == counted(net)
 
 
-class Mean(nn.Module):
-    """Looks everywhere, by no convolution."""
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return picture + picture.mean()
+def test_the_field_of_a_network_that_does_not_tell_is_unknown():
+    assert as_restorer(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1))).receptive_field is None
 
 
-def test_unknown_modules_have_no_counted_reach():
-    assert reach_of(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), Mean()), 3) is None
-    assert reach_of(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.AdaptiveAvgPool2d(1)), 3) is None
-
-
-def test_declared_reach_counts():
-    net = Mean()
-    net.reach = 11
-    assert reach_of(net, 3) == 11
-
-
-def test_counting_leaves_no_hook():
-    net = DnCNN(nc=3, nb=3).eval()
-    reach_of(net, 3)
-    assert not any(module._forward_pre_hooks for module in net.modules())
+def test_a_declared_field_counts_behind_a_wrapper():
+    net = DnCNN(nc=3, nb=3)
+    net.receptive_field = 11
+    assert as_restorer(nn.DataParallel(net)).receptive_field == 11

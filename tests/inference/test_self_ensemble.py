@@ -11,21 +11,24 @@ from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.cli.main import main
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.inference.receptive_field import reach_of
+from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.self_ensemble import TURNS_AND_FLIPS, VIEWS, SelfEnsemble, turn, turn_back
 from basicsr_snn.inference.tiling import tiled_forward
 
 
-class Position(nn.Module):
+class Position(Restorer):
     """Adds the number of the column to every pixel."""
+
+    in_ch = 1
 
     def forward(self, picture):
         return picture + torch.arange(picture.shape[-1], dtype=picture.dtype)
 
 
-class Level(nn.Module):
+class Level(Restorer):
     """Answers with the noise level that it is told."""
 
+    in_ch = 1
     takes_sigma = True
 
     def forward(self, picture, sigma=0.0):
@@ -75,10 +78,10 @@ def test_the_answer_turns_with_the_picture(student):
 
 def test_tiles_of_any_size_leave_no_seam(student):
     picture, net = torch.rand(1, 3, 93, 102), SelfEnsemble(student, 8)
-    assert reach_of(net, 3) == reach_of(student, 3)
+    assert net.receptive_field == student.receptive_field
     with torch.no_grad():
         whole = net(picture)
-    assert torch.allclose(tiled_forward(net, picture, 24, reach_of(net, 3)), whole, atol=1e-5)
+    assert torch.allclose(tiled_forward(net, picture, 24, net.receptive_field), whole, atol=1e-5)
 
 
 def test_the_noise_level_is_passed_on():
@@ -100,7 +103,7 @@ def test_operations_of_all_views_are_counted(student):
 
 def test_other_numbers_of_views_are_refused():
     with pytest.raises(UserError, match='3 views were asked for; a picture has 1, 2, 4 or 8'):
-        SelfEnsemble(nn.Identity(), 3)
+        SelfEnsemble(as_restorer(nn.Identity()), 3)
 
 
 def test_the_command_takes_views(tmp_path, monkeypatch):

@@ -10,14 +10,16 @@ from torch.nn import functional as F
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.tiling import tile_spans, tiled_forward
 
 STRIDED_RADIUS = 8
 
 
-class Strided(nn.Module):
+class Strided(Restorer):
     """Half size by a strided convolution, a quarter by pixel_unshuffle, and back: outputs reach 7 pixels far."""
 
+    in_ch = 3
     multiple_of = 4
 
     def __init__(self) -> None:
@@ -36,9 +38,10 @@ class Strided(nn.Module):
         return picture + F.pixel_shuffle(x, 4)[..., :height, :width]
 
 
-class Told(nn.Module):
+class Told(Restorer):
     """Adds the noise level that it is told."""
 
+    in_ch = 1
     takes_sigma = True
 
     def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
@@ -88,7 +91,7 @@ def test_border_tiles_keep_their_size():
 
 @given(length=st.integers(1, 400), tile=st.integers(1, 60), pad=st.integers(0, 30), multiple=st.sampled_from([1, 2, 4]))
 def test_tiles_cover_a_side_once_and_are_even(length, tile, pad, multiple):
-    net = nn.Identity()
+    net = as_restorer(nn.Identity())
     net.multiple_of = multiple
     spans = tile_spans(net, length, tile, pad)
     assert [pixel for span in spans for pixel in range(span.keep_start, span.keep_stop)] == list(range(length))
@@ -126,11 +129,11 @@ def test_one_noise_level_serves_all_tiles():
 
 def test_noise_level_is_not_told_to_a_blind_network():
     picture = torch.rand(1, 3, 20, 20)
-    torch.testing.assert_close(tiled_forward(nn.Identity(), picture, 8, 2, sigma=25.0), picture)
+    torch.testing.assert_close(tiled_forward(as_restorer(nn.Identity()), picture, 8, 2, sigma=25.0), picture)
 
 
 def test_no_gradient_is_kept():
-    assert not tiled_forward(nn.Conv2d(3, 3, 1), torch.rand(1, 3, 20, 20), 8, 2).requires_grad
+    assert not tiled_forward(as_restorer(nn.Conv2d(3, 3, 1)), torch.rand(1, 3, 20, 20), 8, 2).requires_grad
 
 
 @pytest.mark.parametrize(('sizes', 'sentence'), [
@@ -142,4 +145,4 @@ def test_no_gradient_is_kept():
 ])
 def test_impossible_sizes_are_refused(sizes, sentence):
     with pytest.raises(UserError, match=sentence):
-        tiled_forward(nn.Identity(), torch.rand(1, 3, 16, 16), **sizes)
+        tiled_forward(as_restorer(nn.Identity()), torch.rand(1, 3, 16, 16), **sizes)

@@ -30,6 +30,7 @@ import basicsr_snn.train
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel, ema_decay_at
 
@@ -220,7 +221,7 @@ def test_a_plain_weight_file_starts_network_and_moving_average(work):
 def test_noise_level_reaches_a_network_inside_a_data_parallel_wrapper():
     net = build_network({'type': 'FFDNet', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3})
     picture = torch.rand(1, 3, 8, 8)
-    wrapped = torch.nn.DataParallel(net)
+    wrapped = as_restorer(torch.nn.DataParallel(net))
     assert torch.equal(restore(wrapped, picture, 50.0), net(picture, sigma=50.0))
     assert not torch.equal(restore(wrapped, picture, 50.0), net(picture))
 

@@ -26,7 +26,7 @@ NOT_SOURCE = ('.*', '__pycache__', '*.egg-info')
 WRITTEN_AT_WORK = ('build', 'dist', 'datasets', 'experiments', 'results', 'tb_logger')
 FEW_ITERATIONS = ('train:total_iter=4', 'train:scheduler:periods=[4]', 'val:val_freq=4', 'logger:print_freq=2',
                   'logger:save_checkpoint_freq=4')
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('packaging')]  # the wheel is built once
+pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -97,7 +97,7 @@ def test_weights_of_a_counting_student_give_the_same_picture_with_fewer_events(f
     answers, reports = [], []
     for net in (counting, phased):
         net = net.double().eval()
-        net = net.fuse() if fused else net
+        net = net.fold() if fused else net
         with torch.no_grad(), OperationCounter(net) as counter:
             answers.append(net(picture))
         reports.append(counter.report())

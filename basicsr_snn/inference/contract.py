@@ -1,0 +1,148 @@
+"""The contract of a restorer: what a network for image restoration guarantees, and what it tells of itself."""
+from __future__ import annotations
+
+import math
+from abc import ABC
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn.errors import UserError
+from basicsr_snn.images.padding import restored_on_multiple
+
+
+class Restorer(nn.Module, ABC):
+    """A network that restores pictures: float (N, C, H, W) in 0..1 to the same, any H, W >= 1; answers are not clipped.
+
+    Whatever tiles, times, exports or teaches with a network asks these attributes only. The values given here are
+    neutral: those of a network without strides that needs to be told nothing. A network that does not inherit from this
+    class is wrapped once, by :func:`as_restorer`, where it enters.
+
+    Attributes:
+        in_ch: Channels C that it reads and writes. Guaranteed to be >= 1.
+        scale: Factor by which its answer is larger than its input, a whole number >= 1; neutral: 1.
+        multiple_of: Its coarsest stride. Tiles start at multiples of it, so that strided layers see every pixel in the
+            same phase; sides of other sizes are padded inside. Guaranteed to be >= 1; neutral: 1.
+        takes_sigma: Whether ``forward`` takes ``sigma``, the noise level on the 0..255 scale, a number or (N,);
+            neutral: false.
+        carries_weights: Whether it is built with its weights, so that option files name no second path for them.
+        T: Time steps of one call; 1 for an ANN.
+        receptive_field: Distance in pixels beyond which no input pixel has a part in an output pixel, an upper bound;
+            None: it looks at the whole picture, or it is not known. Tiles overlap by it.
+        exit_tolerance: It stops before T steps where a step changes the picture by less than this; neutral: 0, never.
+    """
+
+    in_ch: int
+    scale = 1
+    multiple_of = 1
+    takes_sigma = False
+    carries_weights = False
+    T = 1
+    receptive_field: int | None = None
+    exit_tolerance = 0.0
+
+    @property
+    def network(self) -> nn.Module:
+        """The network whose module paths people name in hints: this one, or the one that is wrapped."""
+        return self
+
+    def fold(self) -> Self:
+        """Bring the network, in place, into the form that ships: amplitudes and normalisation folded into convolutions.
+
+        The pictures stay the same up to float rounding. Neutral: there is nothing to fold.
+        """
+        return self.eval()
+
+    def answer_every_step(self) -> None:
+        """From now on answer in training with the running mean after each time step, (T, N, C, H, W).
+
+        Raises:
+            UserError: The network answers after its last step only, which is the neutral case.
+        """
+        raise UserError(f'train: every_step is true, but {type(self.network).__name__} answers after its last step '
+                        'only; take it out, or take network_g: {type: SpikerIR}.')
+
+
+class WrappedNetwork(Restorer):
+    """The contract around a network that does not state it, or around torch's wrapper for several devices.
+
+    Args:
+        net: The network; it is trained, saved and hooked as ever.
+        window: Pictures are padded to a multiple of this, as BasicSR's ``SwinIRModel`` pads them to ``window_size``.
+    """
+
+    def __init__(self, net: nn.Module, window: int = 1) -> None:
+        super().__init__()
+        self.net = net
+        inner = bare(net)
+        if isinstance(inner, Restorer):
+            self.scale, self.multiple_of, self.T = inner.scale, inner.multiple_of, inner.T
+            self.takes_sigma, self.receptive_field = inner.takes_sigma, inner.receptive_field
+        self.multiple_of = math.lcm(self.multiple_of, window)
+        self._window = window
+
+    @cached_property
+    def in_ch(self) -> int:  # type: ignore[override]  # found out when it is asked for: it takes a forward
+        return _channels_of(bare(self.net))
+
+    @property
+    def network(self) -> nn.Module:
+        return bare(self.net)
+
+    def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
+        def restored(padded: Tensor) -> Tensor:
+            return self.net(padded, sigma=sigma) if self.takes_sigma and sigma is not None else self.net(padded)
+
+        return restored_on_multiple(restored, picture, self._window)
+
+    def fold(self) -> Self:
+        inner = bare(self.net)
+        if isinstance(inner, Restorer):
+            inner.fold()
+        return self.eval()
+
+    def answer_every_step(self) -> None:
+        inner = bare(self.net)
+        if isinstance(inner, Restorer):
+            inner.answer_every_step()
+        else:
+            super().answer_every_step()
+
+
+def as_restorer(net: nn.Module, window: int = 1) -> Restorer:
+    """The network itself where it states the contract, else the contract around it.
+
+    Args:
+        net: Any network, or torch's data-parallel wrapper of one.
+        window: Multiple of the sides that a network with windows needs; 1: any size will do.
+    """
+    return net if isinstance(net, Restorer) and window == 1 else WrappedNetwork(net, window)
+
+
+def bare(net: nn.Module) -> nn.Module:
+    """The network inside torch's data-parallel wrappers."""
+    wrappers = nn.DataParallel | nn.parallel.DistributedDataParallel
+    return net.module if isinstance(net, wrappers) else net
+
+
+def _channels_of(net: nn.Module) -> int:
+    """Channels of the pictures that a network restores, by trying it: architectures name that option in many ways."""
+    device = next((tensor.device for tensor in net.parameters()), torch.device('cpu'))
+    for channels in (3, 1):
+        probe = torch.zeros(1, channels, 64, 64, device=device)
+        try:
+            with torch.no_grad():
+                answer = net(probe)
+        except (RuntimeError, ValueError):
+            continue
+        if answer.shape == probe.shape:
+            return channels
+    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of the same size; give a '
+                    'network for restoration at scale 1.')
+
+
+def is_built_with_weights(arch: object) -> bool:
+    """Whether a registered architecture is built with its weights."""
+    return isinstance(arch, type) and issubclass(arch, Restorer) and arch.carries_weights
