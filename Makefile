@@ -27,7 +27,7 @@ $(VENV)/ready: setup.py pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/ready
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python tools/demo.py
 
 test: $(VENV)/ready
 	$(PYTEST)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def model_of(options: Path, batch: tuple[int, ...], neuron: dict[str, Any] | Non
     model = trained_model(read, batch, num_gpu=1, **(neuron or {}))
     if contiguous:
         model.net_g.to(memory_format=torch.contiguous_format)
-        model.lq = model.lq.contiguous()
+        model.batch = replace(model.batch, lq=model.batch.lq.contiguous())
     return model
 
 

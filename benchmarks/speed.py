@@ -48,7 +48,10 @@ def neuron_step(layer: nn.Module, backward: bool) -> Callable[[], None]:
         steps, batch, channels, height, width = NEURON_SHAPE
         return torch.randn(steps, batch, height, width, channels).movedim(-1, 2)
 
-    x, towards = channels_last().requires_grad_(backward), channels_last()
+    x = channels_last().requires_grad_(backward)
+    with torch.no_grad():  # PhaseIF trains as the counts of a single step
+        towards = torch.randn_like(layer(x))
+    reset_to_rest(layer)
 
     def run() -> None:
         x.grad = None

@@ -30,13 +30,7 @@ def trained_model(options: dict[str, Any], batch: tuple[int, ...] = BATCH, num_g
 
 def step(model: SNNModel) -> Callable[[], None]:
     """A task that takes one optimiser step on the batch that the model holds; statistics are not counted in it."""
-    whole = model.lq, model.gt, model.sigma
-
-    def run() -> None:
-        model.lq, model.gt, model.sigma = whole
-        model.optimize_parameters(1)
-
-    return run
+    return lambda: model.optimize_parameters(1)
 
 
 def spiking_step(**neuron: Any) -> Callable[[], None]:
@@ -46,7 +40,7 @@ def spiking_step(**neuron: Any) -> Callable[[], None]:
 def binary_step(micro_batches: int = 1) -> Callable[[], None]:
     """Binary neurons over four steps, compiled."""
     options = read_options(OPTIONS / 'control_color25.yml')
-    options['network_g'] |= {'T': 4, 'neuron': {'type': 'LIFNode', 'compile': True}}
+    options['network_g'] = {'type': 'SpikerIR', 'size': 'small', 'T': 4, 'neuron': {'type': 'LIFNode', 'compile': True}}
     options['train']['micro_batches'] = micro_batches
     return step(trained_model(options))
 

@@ -26,7 +26,7 @@ from basicsr_snn.spiking.neurons import NEURONS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / 'docs'
-PAGES = sorted(page for pattern in ('*.md', 'docs/**/*.md', 'datasets/**/*.md', 'benchmarks/*.md')
+PAGES = sorted(page for pattern in ('*.md', 'docs/**/*.md', 'datasets/**/*.md', 'benchmarks/*.md', 'studies/*.md')
                for page in REPOSITORY.glob(pattern))
 README = (REPOSITORY / 'README.md').read_text(encoding='utf-8')
 LONGEST = 120
@@ -163,7 +163,7 @@ def test_every_shipped_network_has_a_card():
 def test_tables_of_distillation_are_those_of_the_scripts():
     shown = (DOCS / 'results' / 'distillation.md').read_text(encoding='utf-8').splitlines()
     measured = [line for name in ('results', 'any_time', 'conversion', 'noise_immunity') for line in
-                (REPOSITORY / f'benchmarks/distillation/{name}.md').read_text(encoding='utf-8').splitlines()]
+                (REPOSITORY / f'studies/distillation/{name}.md').read_text(encoding='utf-8').splitlines()]
     assert [line for line in measured if line.startswith('|') and line not in shown] == []
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from basicsr.data import build_dataset
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,6 +15,8 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline.option_files import keep_datasets, read_options
 
 PHASES = ('test', 'val')
+TRAINING_PICTURES, TRAINING_CROP = 16, 128
+WHERE_PICTURES_ARE = ('dataroot_gt', 'dataroot_lq', 'subset')
 
 
 class EvaluationSet:
@@ -112,3 +115,22 @@ def block_of_folder(folder: Path, sigma: float, in_ch: int) -> dict[str, dict[st
     """A folder of clean pictures, with the seeded noise of the test protocol."""
     return {'test_1': {'name': folder.name, 'type': 'GaussianDenoisingDataset', 'dataroot_gt': str(folder),
                        'sigma': sigma, 'in_ch': in_ch}}
+
+
+def training_crops(options: Mapping[str, Any], pictures: int = TRAINING_PICTURES) -> Tensor:
+    """Noisy corners of the first training pictures of an option file, (N, C, H, W), with the noise of its validation.
+
+    Always the same, at most 128 pixels a side.
+
+    Raises:
+        UserError: The option file has no datasets for training and validation, or they hold no pictures.
+    """
+    datasets = options.get('datasets') or {}
+    if not {'train', 'val'} <= datasets.keys():
+        raise UserError(f'the option file has the datasets {", ".join(datasets) or "none"}, but training crops need '
+                        'train, for the pictures, and val, for their noise; add them.')
+    block = {key: value for key, value in datasets['val'].items() if key not in WHERE_PICTURES_ARE}
+    block |= {key: value for key, value in datasets['train'].items() if key in WHERE_PICTURES_ARE}
+    noisy = [given for given, _, _ in EvaluationSet({'val': block}, pictures)]
+    side = min(TRAINING_CROP, *(length for picture in noisy for length in picture.shape[-2:]))
+    return torch.cat([picture[..., :side, :side] for picture in noisy])

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.version import __version__
 
-VERBS = ('train', 'test', 'denoise', 'bench', 'report', 'export', 'list', 'init', 'prepare', 'check')
+VERBS = ('train', 'test', 'denoise', 'bench', 'report', 'export', 'list', 'init', 'prepare', 'check', 'start')
 """Each is a module of this package with ``add_parser(subparsers)`` and ``run(args) -> int``."""
 
 PROGRAM = 'basicsr-snn'

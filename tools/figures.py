@@ -18,7 +18,7 @@ from basicsr_snn.images.scoring import eight_bits, psnr
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # the backend comes first
 
-HERE, IMAGES = Path(__file__).parent, Path('docs/images')
+RESULTS, IMAGES = Path(__file__).with_name('results'), Path('docs/images')
 SIGMA, SIDE = 25, 128
 CROPS = {'CBSD68/291000': (130, 150), 'Kodak24/kodim08': (200, 180), 'Kodak24/kodim23': (150, 250)}
 """Picture: top and left of the crop that is shown."""
@@ -59,7 +59,7 @@ def draw_crops(file: Path) -> None:
 
 def draw_curves(file: Path) -> None:
     curves: dict[str, list[tuple[int, float]]] = {}
-    with (HERE / 'curves.csv').open(newline='') as rows:
+    with (RESULTS / 'curves.csv').open(newline='') as rows:
         for row in csv.DictReader(rows):
             if 'color25' in row['name']:  # other noise has other scores
                 curves.setdefault(row['name'], []).append((int(row['step']), float(row['val_psnr'])))

@@ -1,5 +1,5 @@
 """Which part of a student loses most by counting: PSNR of the ANN twin's weights with all counts, and with one part as
-floats. ``python benchmarks/design/sensitivity.py -opt STUDENT.yml TWIN.pth``; nothing is trained.
+floats. ``python studies/design/sensitivity.py -opt STUDENT.yml TWIN.pth``; nothing is trained.
 """
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import nn
-from twin_start import fit_thresholds, training_crops
 
 from basicsr_snn import zoo
-from basicsr_snn.bench.evaluation_set import EvaluationSet
+from basicsr_snn.bench.evaluation_set import EvaluationSet, training_crops
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.inference.calling import deployed
+from basicsr_snn.models.starting import SHARE, SHARE_OF_HEAD, start_from_twin
 from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
-from basicsr_snn.zoo.weights import load_weights
+from basicsr_snn.zoo.weights import read_weights
 
 PARTS = ('encoder.0', 'down', 'encoder.1', 'middle', 'up', 'decoder.0', 'decoder.1', 'head')
 FINE = 1000
@@ -56,8 +56,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('-opt', type=Path, required=True, help='option file of the student')
     parser.add_argument('twin', type=Path)
-    parser.add_argument('--share', type=float, default=0.4, help='threshold in standard deviations')
-    parser.add_argument('--head', type=float, default=0.1, help='the same for the head')
+    parser.add_argument('--share', type=float, default=SHARE, help='threshold in standard deviations')
+    parser.add_argument('--head', type=float, default=SHARE_OF_HEAD, help='the same for the head')
     parser.add_argument('--pictures', type=int, default=6, help='of the validation split (default: %(default)s)')
     args = parser.parse_args()
     options = read_options(args.opt)
@@ -65,8 +65,7 @@ def main() -> None:
     table = Table('left as floats', 'PSNR dB', 'ACs/px', title=f'{args.opt.stem}, {pictures.describe()}, not trained')
     for part in track(('nothing', *PARTS, ''), console=Console(stderr=True)):
         net = zoo.build(options['network_g'])
-        load_weights(net, args.twin, strict=False)
-        fit_thresholds(net, crops, args.share, args.head)
+        start_from_twin(net, read_weights(args.twin), crops, args.share, args.head)
         if part != 'nothing':
             leave_as_floats(net, part)
         decibels, operations = measured(net, pictures)

@@ -1,6 +1,6 @@
 """Put a trained network into the zoo: weights, YAML row with its model card, validation curve.
 
-``python benchmarks/results/ship.py -opt X.yml --name NAME --task "colour denoising, sigma 25"`` reads what the training
+``python tools/ship.py -opt X.yml --name NAME --task "colour denoising, sigma 25"`` reads what the training
 left under ``experiments/``: the last weights and the logs, from which steps, hours and validation scores are taken.
 """
 from __future__ import annotations
@@ -22,7 +22,7 @@ from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.neurons import count_limit, is_neuron, is_spiking
 from basicsr_snn.spiking.ternary import packed_state
 
-CURVES = Path(__file__).parent / 'curves.csv'
+CURVES = Path(__file__).with_name('results') / 'curves.csv'
 LICENCE = 'Apache-2.0; trained on BSD432, pictures released for non-commercial research and education'
 
 

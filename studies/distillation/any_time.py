@@ -1,6 +1,6 @@
 """One trained network at each number of steps: quality and energy against T.
 
-``python benchmarks/distillation/any_time.py -opt options/train/distillation/decoupled.yml --weights W``
+``python studies/distillation/any_time.py -opt options/train/distillation/decoupled.yml --weights W``
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weight of each method's loss, by short trials on the validation split: ``benchmarks/distillation/search.py``.
+"""Weight of each method's loss, by short trials on the validation split: ``studies/distillation/search.py``.
 
 The same effort for each method: the weight of :data:`FIRST` times 0.3, 1 and 3, and where 0.3 or 3 is the best of
 these, times 0.1 or 10, too; :data:`STEPS` steps from one seed that the comparison does not use.

@@ -1,4 +1,4 @@
-"""Table and plots of the comparison, from ``results.csv`` and ``curves.csv``: ``benchmarks/distillation/draw.py``."""
+"""Table and plots of the comparison, from ``results.csv`` and ``curves.csv``: ``studies/distillation/draw.py``."""
 from __future__ import annotations
 
 import math

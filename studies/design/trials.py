@@ -1,4 +1,4 @@
-"""Trials of network options and recipes under one protocol: ``python benchmarks/design/trials.py VARIANTS.yml``.
+"""Trials of network options and recipes under one protocol: ``python studies/design/trials.py VARIANTS.yml``.
 
 Every trial trains on the first 400 pictures of BSD432 and is scored on pictures of the last 32, folded for inference.
 The batch of a step depends on seed and step alone, so variants of one patch and batch size see the same crops and the
@@ -14,7 +14,7 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +25,25 @@ import numpy as np
 import torch
 import yaml
 from basicsr.metrics import calculate_psnr
-from interventions import counts_at, scale_branches, set_counts, share_blocks, widen_window
+from interventions import counts_at, scale_branches, set_counts, share_blocks
 from rich.console import Console
 from torch import Tensor, nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.data.picture_source import FolderSource
 from basicsr_snn.energy import EnergyReport, OperationCounter
+from basicsr_snn.errors import UserError
 from basicsr_snn.images.noise import add_gaussian_noise
 from basicsr_snn.inference.calling import deployed
-from basicsr_snn.spiking import signed_ilif
 
 SIGMA = 25
 TRAINED_ON, SCORED_ON = slice(0, 400), slice(400, 432)
 RECIPE: dict[str, Any] = {
     'steps': 1000, 'batch': 8, 'patch': 40, 'lr': 1e-3, 'threshold_lr': 1.0, 'warmup': 50, 'final_lr': 0.0,
-    'betas': [0.9, 0.99], 'weight_decay': 0.0, 'clip': 1.0, 'loss': 'l1', 'ema': 0.0, 'calibrate': 0.0,
-    'score_at': [], 'pictures': 12, 'branches': 1.0, 'shared': False, 'slack': signed_ilif.RANGE_MARGIN, 'counts': {},
+    'betas': [0.9, 0.99], 'weight_decay': 0.0, 'clip': 1.0, 'loss': 'l1', 'ema': 0.0,
+    'score_at': [], 'pictures': 12, 'branches': 1.0, 'shared': False, 'counts': {},
 }
-"""Recipe of a trial that names nothing else. ``branches``, ``shared``, ``slack`` and ``counts`` (``{first step: D}``):
+"""Recipe of a trial that names nothing else. ``branches``, ``shared`` and ``counts`` (``{first step: D}``):
 :mod:`interventions`."""
 COLUMNS = ('name', 'options', 'seed', 'steps', 'params', 'acs_per_px', 'macs_per_px', 'events_per_neuron', 'nj_per_px',
            'cpu_s_per_step', 'psnr_at', 'psnr', 'commit')
@@ -101,19 +101,6 @@ def count(net: nn.Module, pictures: list[np.ndarray]) -> EnergyReport:
     return counter.report()
 
 
-@torch.no_grad()
-def calibrate(net: nn.Module, noisy: Tensor, share: float) -> None:
-    """Set the threshold of each neuron layer to ``share`` of the standard deviation of what it receives."""
-    def set_threshold(layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        layer.log_threshold.copy_((share * inputs[0].std((0, 1, 3, 4))).clamp_min(1e-3).log())
-
-    layers = [module for module in net.modules() if hasattr(module, 'log_threshold')]
-    handles = [layer.register_forward_pre_hook(set_threshold) for layer in layers]
-    net(noisy)
-    for handle in handles:
-        handle.remove()
-
-
 class Trial:
     """One training: network, optimiser, running mean of the weights, scores so far."""
 
@@ -123,11 +110,8 @@ class Trial:
         torch.manual_seed(seed)
         self.net = SpikerIR(**network).to(memory_format=torch.channels_last)
         scale_branches(self.net, recipe['branches'])
-        widen_window(recipe['slack'])
         if recipe['shared']:
             share_blocks(self.net)
-        if recipe['calibrate']:
-            calibrate(self.net, pictures.batch(seed, 10**9, 8, 64)[0], recipe['calibrate'])
         self.mean = copy.deepcopy(self.net) if recipe['ema'] else self.net
         thresholds = [p for n, p in self.net.named_parameters() if 'log_threshold' in n]
         weights = [p for n, p in self.net.named_parameters() if 'log_threshold' not in n]
@@ -223,6 +207,17 @@ def append(table: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
+def planned(variants: list[dict[str, Any]], table: Path, pictures: Pictures) -> Iterator[Trial]:
+    """The trials of a list that the table does not have yet."""
+    for entry in variants:
+        recipe, seed = {**RECIPE, **entry.get('recipe', {})}, entry.get('seed', 0)
+        if unknown := recipe.keys() - RECIPE.keys():
+            raise UserError(f'the recipe of trial {entry["name"]} has {", ".join(sorted(unknown))}; it may have '
+                            f'{", ".join(RECIPE)}.')
+        if (entry['name'], seed, recipe['steps']) not in finished(table):
+            yield Trial(entry['name'], entry.get('network', {}), recipe, seed, pictures)
+
+
 def main() -> None:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__)
@@ -230,20 +225,11 @@ def main() -> None:
     parser.add_argument('--pictures', type=Path, default=Path('datasets/BSD432'), help='default: %(default)s')
     parser.add_argument('--table', type=Path, default=here / 'trials.csv', help='default: %(default)s')
     parser.add_argument('--states', type=Path, default=Path('experiments/design'), help='default: %(default)s')
-    parser.add_argument('--job', default='design_trial', help='a word to find the process by')
     args = parser.parse_args()
     args.states.mkdir(parents=True, exist_ok=True)
     pictures, console = Pictures(args.pictures), Console()
-    while True:  # the list may grow while trials run
-        pending = []
-        for entry in yaml.safe_load(args.variants.read_text()) or []:
-            recipe = {**RECIPE, **entry.get('recipe', {})}
-            if (entry['name'], entry.get('seed', 0), recipe['steps']) not in finished(args.table):
-                pending.append((entry, recipe))
-        if not pending:
-            break
-        entry, recipe = pending[0]
-        row = Trial(entry['name'], entry.get('network', {}), recipe, entry.get('seed', 0), pictures).run(args.states)
+    for trial in planned(yaml.safe_load(args.variants.read_text(encoding='utf-8')), args.table, pictures):
+        row = trial.run(args.states)
         append(args.table, row)
         console.print({key: value for key, value in row.items() if key != 'options'})
 

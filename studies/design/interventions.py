@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.spiking import signed_ilif
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 
@@ -31,18 +30,14 @@ def share_blocks(net: SpikerIR) -> None:
             level[place] = level[0]
 
 
-def widen_window(slack: float) -> None:
-    """Let gradients pass as far beyond the range of the counts as ``slack``, in thresholds, for all neurons."""
-    signed_ilif.RANGE_MARGIN = slack
-
-
 @torch.no_grad()
 def set_counts(net: SpikerIR, highest: int) -> None:
     """Give every neuron another largest count D over the same range of potentials."""
     for neuron in net.modules():
         if isinstance(neuron, SignedILIF):
             neuron.log_threshold.add_(math.log(neuron.D / highest))
-            neuron.D, neuron.lowest = highest, -highest if neuron.lowest else 0
+            neuron.D = neuron.max_count = highest
+            neuron.lowest = -highest if neuron.lowest else 0
 
 
 def counts_at(step: int, schedule: Mapping[int, int]) -> int:

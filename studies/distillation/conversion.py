@@ -1,6 +1,6 @@
 """The untrained rival: SpikingJelly's ann2snn on the student's network with rectifiers, PSNR against time steps.
 
-``python benchmarks/distillation/conversion.py`` trains ``relu.yml`` as the comparison trains its methods, sets the
+``python studies/distillation/conversion.py`` trains ``relu.yml`` as the comparison trains its methods, sets the
 thresholds by the rates on training crops, and scores the converted network after each of 1, 2, 4, ... steps on pictures
 of the validation split. Rectifiers become integrate-and-fire neurons with soft reset; all between them is linear.
 """

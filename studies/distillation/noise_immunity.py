@@ -1,4 +1,4 @@
-"""Networks trained on one noise met with others: ``benchmarks/distillation/noise_immunity.py -n NAME [NAME ...]``.
+"""Networks trained on one noise met with others: ``studies/distillation/noise_immunity.py -n NAME [NAME ...]``.
 
 KDSNN (arXiv 2304.05627) claims that distilled spiking networks withstand noise that they were not trained on. Scores
 are PSNR of the first pictures of CBSD68 under seeded noise of several kinds, and of the real pairs of PolyU.

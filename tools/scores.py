@@ -1,6 +1,6 @@
 """Scores of the shipped networks, of BM3D and of the noisy pictures on the standard sets, row by row in ``scores.csv``.
 
-``python benchmarks/results/scores.py`` measures what the table lacks and then writes the tables of the pages. A row
+``python tools/scores.py`` measures what the table lacks and then writes the tables of the pages. A row
 holds the checksum of its weights, so that new weights are measured anew; ``--fresh`` measures everything.
 """
 from __future__ import annotations
@@ -28,8 +28,7 @@ from basicsr_snn.pipeline.option_files import network_of_option_file
 from basicsr_snn.spiking.neurons.phase import phase_form
 from basicsr_snn.zoo.trained_network import TrainedNetwork, shipped_network
 
-HERE = Path(__file__).parent
-TABLE = HERE / 'scores.csv'
+TABLE = Path(__file__).with_name('results') / 'scores.csv'
 COLOUR_SETS = ('CBSD68', 'Kodak24', 'Urban100')
 GREY_SETS = ('Set12', 'BSD68')
 SIGMAS = (15, 25, 50)

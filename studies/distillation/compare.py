@@ -1,4 +1,4 @@
-"""Every method of distillation on one student, one schedule, the same batches: ``benchmarks/distillation/compare.py``.
+"""Every method of distillation on one student, one schedule, the same batches: ``studies/distillation/compare.py``.
 
 Each option file of options/train/distillation is trained with ``basicsr-snn train`` for the same number of steps from
 the same seeds, and goes on from its last checkpoint if it was stopped. ``results.csv`` has a row for each method and

@@ -1,0 +1,169 @@
+"""Start weights of a student: from its trained ANN twin, from a student that counts, from a smaller student."""
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.errors import UserError
+from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
+from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
+
+SHARE, SHARE_OF_HEAD = 0.4, 0.1
+"""Thresholds in standard deviations. A signed count of 0.4 emits two spikes a neuron on Gaussian input; the head's
+counts are finer, since their rounding enters the picture unfiltered (measured: no. 37 of the design log)."""
+
+SMALLEST_THRESHOLD = 1e-3
+THRESHOLD, BIAS_CURRENT = '.log_threshold', '.neuron.bias'
+"""How the names of the parameters end that a twin lacks."""
+
+
+def start_from_twin(net: SpikerIR, twin: Mapping[str, Tensor], noisy: Tensor, share: float = SHARE,
+                    share_of_head: float = SHARE_OF_HEAD) -> None:
+    """Give a student the weights of its trained ANN twin, and thresholds that fit what its neurons receive.
+
+    Args:
+        net: The student; a network of the same shape with other neurons may stand in the place of the twin.
+        twin: Weights of the twin by name.
+        noisy: Noisy training crops (N, C, H, W), on which the thresholds are fitted.
+        share: Threshold of a channel in standard deviations of what its neurons receive.
+        share_of_head: The same for the head.
+
+    Raises:
+        UserError: Weights of another network, or a neuron whose thresholds are not trained channel by channel.
+    """
+    _refuse_others(net, twin, fitted=(THRESHOLD, BIAS_CURRENT))
+    own = net.state_dict()
+    net.load_state_dict({**own, **{name: value for name, value in twin.items() if name in own}})
+    fit_thresholds(net, noisy, share, share_of_head)
+
+
+@torch.no_grad()
+def fit_thresholds(net: SpikerIR, noisy: Tensor, share: float, share_of_head: float,
+                   layers: Collection[SpikingConv] | None = None) -> None:
+    """Set each threshold of ``net``, or of these ``layers``, to ``share`` of the standard deviation of its channel.
+
+    Layers are fitted in order of execution, each to the spikes of those before it. A neuron with a bias current counts
+    from 0 on: the mean of its channel is put in the middle of its counts, and the bias of the convolution that reads
+    them takes it back.
+
+    Raises:
+        UserError: A neuron whose thresholds are not trained channel by channel.
+    """
+    layers = spiking_convs(net) if layers is None else layers
+    for layer in layers:
+        _fitted_neuron(layer)  # all are looked at before one is changed
+
+    def fit(layer: SpikingConv, inputs: tuple[Tensor]) -> None:
+        neuron, potential = _fitted_neuron(layer), inputs[0]
+        part = share_of_head if layer is net.head else share
+        neuron.log_threshold.copy_((part * potential.std((0, 1, 3, 4))).clamp_min(SMALLEST_THRESHOLD).log())
+        if neuron.bias is not None and layer.conv.bias is not None:
+            highest = neuron.digit_limit or neuron.max_count
+            neuron.bias.copy_(highest / 2 * neuron.log_threshold.exp() - potential.mean((0, 1, 3, 4)))
+            layer.conv.bias.sub_(layer.conv.weight.sum((2, 3)) @ neuron.bias)
+
+    handles = [layer.register_forward_pre_hook(fit) for layer in layers]
+    try:
+        net.train()(noisy)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def spiking_convs(net: nn.Module) -> list[SpikingConv]:
+    """The layers of a network that read spikes, in order of definition."""
+    return [module for module in net.modules() if isinstance(module, SpikingConv)]
+
+
+def _fitted_neuron(layer: SpikingConv) -> SignedILIF | PhaseIF:
+    if not isinstance(layer.neuron, SignedILIF | PhaseIF):
+        raise UserError(f'the thresholds of {type(layer.neuron).__name__} cannot be fitted channel by channel; write '
+                        'neuron: {type: SignedILIF} or {type: PhaseIF} in the option file of the student.')
+    return layer.neuron
+
+
+def start_from_counts(net: SpikerIR, counting: Mapping[str, Tensor]) -> None:
+    """Give a binary student of T time steps the weights of one that counts 0..T in a single step.
+
+    A neuron without leak that fires at most once a step emits over T steps of one and the same input x as many spikes
+    as round(x / theta) counts, if its threshold is T * theta. The mean current of its spikes is then that of the
+    counts. So thresholds are multiplied by T and weights stay. Behind the first layer inputs differ from step to step,
+    and spikes come near the counts only: the student is trained on.
+
+    Args:
+        net: The binary student: ``T: 4, neuron: {type: SignedILIF, D: 1, lowest: 0, decay: 1.0}``.
+        counting: Weights of the student that counts, ``T: 1, neuron: {type: SignedILIF, D: 4, lowest: 0}``.
+
+    Raises:
+        UserError: Another kind of student, or weights of another network.
+    """
+    for layer in spiking_convs(net):
+        neuron = layer.neuron
+        if not (isinstance(neuron, SignedILIF) and (neuron.D, neuron.lowest, neuron.decay) == (1, 0, 1.0)):
+            raise UserError('counts become spikes of a binary neuron without leak, but the student has '
+                            f'{type(neuron).__name__}({neuron.extra_repr()}); write neuron: {{type: SignedILIF, D: 1, '
+                            'lowest: 0, decay: 1.0} and no hidden or stages.')
+    _refuse_others(net, counting)
+    net.load_state_dict({name: tensor + math.log(net.T) if name.endswith(THRESHOLD) else tensor
+                         for name, tensor in counting.items()})
+
+
+def start_from_smaller(net: SpikerIR, trained: Mapping[str, Tensor], noisy: Tensor, share: float = SHARE) -> None:
+    """Give a student the weights of a trained one with other widths or fewer blocks, so that it begins as that one.
+
+    Channels that both have keep their weights. Blocks that the trained one lacks begin as identity: their second
+    convolution is 0, and their thresholds fit what they receive.
+
+    Args:
+        net: The student.
+        trained: Weights of the trained one by name.
+        noisy: Noisy training crops (N, C, H, W).
+        share: Threshold of the new blocks in standard deviations of what they receive.
+
+    Raises:
+        UserError: The two have no weights in common, or a neuron whose thresholds cannot be fitted.
+    """
+    if not net.state_dict().keys() & trained.keys():
+        raise UserError(f'the weights have no name in common with those of this student, but {_first(trained)}; give '
+                        'the weights of a SpikerIR.')
+    copy_common_channels(net, trained)
+    fit_thresholds(net, noisy, share, share, begin_as_identity(net, trained))
+
+
+@torch.no_grad()
+def copy_common_channels(net: nn.Module, trained: Mapping[str, Tensor]) -> None:
+    """Copy the channels that both networks have, the first ones of each layer."""
+    for name, tensor in net.state_dict().items():
+        if name in trained:
+            common = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, trained[name].shape, strict=True))
+            tensor[common] = trained[name][common]
+
+
+def begin_as_identity(net: nn.Module, trained: Mapping[str, Tensor]) -> list[SpikingConv]:
+    """Silence the blocks of ``net`` that the trained network lacks, and return their layers."""
+    new = [spiking_convs(block) for name, block in net.named_modules()
+           if isinstance(block, SpikingBlock) and f'{name}.body.0.conv.weight' not in trained]
+    for layers in new:
+        for parameter in layers[-1].conv.parameters():
+            nn.init.zeros_(parameter)
+    return [layer for layers in new for layer in layers]
+
+
+def _refuse_others(net: nn.Module, weights: Mapping[str, Tensor], fitted: tuple[str, ...] = ()) -> None:
+    """Refuse weights of a network that is not shaped like ``net``, but for parameters whose names end in ``fitted``."""
+    own, given = ({name: value.shape for name, value in tensors.items() if not name.endswith(fitted)}
+                  for tensors in (net.state_dict(), weights))
+    other = [name for name in dict.fromkeys([*own, *given]) if own.get(name) != given.get(name)]
+    if other:
+        raise UserError(f'the weights are of another network: {_first(other)} are on one side only or have another '
+                        'shape; give weights of a network with the channels and blocks of this student.')
+
+
+def _first(names: Iterable[str]) -> str:
+    names = list(names)
+    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

@@ -1,0 +1,86 @@
+"""``basicsr-snn start`` from arguments to the file that the training of the option file reads."""
+from __future__ import annotations
+
+import pytest
+import torch
+import yaml
+from trainings import training
+
+from basicsr_snn.bench.evaluation_set import training_crops
+from basicsr_snn.cli.main import main
+from basicsr_snn.errors import UserError
+from basicsr_snn.zoo import build
+
+SHAPE = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
+TWIN = {**SHAPE, 'neuron': {'type': 'linear'}, 'hidden': {'type': 'relu'}}
+BINARY = {**SHAPE, 'T': 4, 'neuron': {'type': 'SignedILIF', 'D': 1, 'lowest': 0, 'decay': 1.0}}
+COUNTING = {**SHAPE, 'neuron': {'type': 'SignedILIF', 'D': 4, 'lowest': 0}}
+DEEPER = {**SHAPE, 'blocks': [2, 1]}
+
+
+def write_training(network: dict, start: str | None = 'experiments/start.pth') -> None:
+    """An option file student.yml in the current folder."""
+    options = training(network_g=network, path={'pretrain_network_g': start, 'resume_state': None})
+    with open('student.yml', 'w', encoding='utf-8') as file:
+        yaml.safe_dump(options, file)
+
+
+def write_weights(network: dict, file: str) -> None:
+    torch.manual_seed(0)
+    torch.save({'params': build(network).state_dict()}, file)
+
+
+@pytest.mark.parametrize(('source', 'trained', 'student'), [
+    ('--from-twin', TWIN, SHAPE), ('--from-counts', COUNTING, BINARY), ('--from-smaller', SHAPE, DEEPER)])
+def test_a_training_begins_with_the_file_that_start_wrote(work, capsys, source, trained, student):
+    write_weights(trained, 'trained.pth')
+    write_training(student)
+    assert main(['start', '-opt', 'student.yml', source, 'trained.pth']) == 0
+    told = capsys.readouterr().out
+    assert told == 'start weights in experiments/start.pth; next: basicsr-snn train -opt student.yml\n'
+    written = torch.load('experiments/start.pth', weights_only=True)['params']
+    source_weights = torch.load('trained.pth', weights_only=True)['params']
+    assert all(torch.equal(written[name], value) for name, value in source_weights.items() if 'log_' not in name)
+    assert main(['train', '-opt', 'student.yml']) == 0
+    assert (work / 'experiments/tiny/models/net_g_latest.pth').exists()
+
+
+def test_it_makes_the_same_weights_each_time(work):
+    write_weights(SHAPE, 'trained.pth')
+    write_training(DEEPER)
+    for file in ('a.pth', 'b.pth'):
+        assert main(['start', '-opt', 'student.yml', '--from-smaller', 'trained.pth', '-o', file]) == 0
+    first, second = (torch.load(file, weights_only=True)['params'] for file in ('a.pth', 'b.pth'))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_crops_are_of_the_training_pictures_with_the_noise_of_validation(work):
+    options = training()
+    options['datasets']['train']['subset'] = [1, 3]
+    options['datasets']['val'].update(dataroot_gt='nowhere', subset=[0, 1], sigma=0)
+    assert training_crops(options).shape == (2, 3, 36, 36)
+    options['datasets']['val']['sigma'] = 25
+    noisy = training_crops(options)
+    options['datasets']['val']['sigma'] = 0
+    assert (noisy - training_crops(options)).std().item() == pytest.approx(25 / 255, rel=0.05)
+    del options['datasets']['val']
+    with pytest.raises(UserError, match='has the datasets train, but training crops need train, for the pictures, and'):
+        training_crops(options)
+
+
+@pytest.mark.parametrize(('network', 'start', 'arguments', 'sentence'), [
+    (SHAPE, 'start.pth', [], 'one of the arguments --from-twin --from-counts --from-smaller is required'),
+    (SHAPE, 'twin.pth', ['--from-twin', 'twin.pth'], 'twin.pth exists and is never overwritten; remove it'),
+    (SHAPE, None, ['--from-twin', 'twin.pth'], 'names no file to begin with (path: pretrain_network_g); write one'),
+    (SHAPE, 'start.pth', ['--from-twin', 'nothing.pth'], 'weight file nothing.pth does not exist'),
+    (SHAPE, 'start.pth', ['--from-twin', 'twin.pth', '--share', '0'], '--share 0.0 was given, but a threshold is'),
+    (SHAPE, 'start.pth', ['--from-smaller', 'twin.pth', '--head', '1'], 'was given without --from-twin'),
+    (BINARY, 'start.pth', ['--from-counts', 'twin.pth', '--share', '1'], 'was given with --from-counts'),
+    ({'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3}, 'start.pth', ['--from-twin', 'twin.pth'], 'trains a EDSR, but'),
+])
+def test_mistakes_become_one_sentence(work, capsys, network, start, arguments, sentence):
+    write_weights(TWIN, 'twin.pth')
+    write_training(network, start)
+    assert main(['start', '-opt', 'student.yml', *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (work / 'start.pth').exists()
