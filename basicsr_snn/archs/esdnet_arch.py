@@ -14,6 +14,7 @@ from basicsr_snn.archs.esdnet_attention import CHANNEL_REDUCTION, MultiDimension
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.spiking.base import NeuronOptions
 from basicsr_snn.spiking.blocks import SpikingConv, fold_spiking_convs
 from basicsr_snn.spiking.neurons import build_neuron, reset_to_rest
 
@@ -174,7 +175,7 @@ class ESDNet(Restorer):
 
     def __init__(self, in_ch: int = 3, dim: int = 48, encoder_blocks: Sequence[int] | None = None,
                  decoder_blocks: Sequence[int] | None = None, T: int = 4,  # noqa: N803
-                 neuron: Mapping[str, Any] | None = None, size: str = 'published') -> None:
+                 neuron: NeuronOptions | None = None, size: str = 'published') -> None:
         super().__init__()
         encoder_blocks, decoder_blocks = _blocks(size, encoder_blocks, decoder_blocks)
         _check(dim, encoder_blocks, decoder_blocks, T, neuron or PUBLISHED_NEURON)

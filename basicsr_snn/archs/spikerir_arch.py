@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.spiking.base import HiddenNeuronOptions, NeuronOptions
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fold_spiking_convs
 from basicsr_snn.spiking.neurons import carried_state, phase_coded, reset_to_rest
 from basicsr_snn.spiking.neurons.phase import phase_mean
@@ -76,8 +77,8 @@ class SpikerIR(Restorer):
 
     def __init__(self, in_ch: int = 3, size: str = 'small', channels: Sequence[int] | None = None,
                  blocks: Sequence[int] | None = None, T: int = 1,  # noqa: N803
-                 neuron: Mapping[str, Any] | None = None, hidden: Mapping[str, Any] | None = None,
-                 stages: Mapping[str, Mapping[str, Any]] | None = None, norm: str = 'none', weights: str = 'float',
+                 neuron: NeuronOptions | None = None, hidden: HiddenNeuronOptions | None = None,
+                 stages: Mapping[str, NeuronOptions] | None = None, norm: str = 'none', weights: str = 'float',
                  exit_tolerance: float = 0.0) -> None:
         super().__init__()
         channels, blocks = _widths(size, channels, blocks)

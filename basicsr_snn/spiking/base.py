@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -97,6 +97,14 @@ def potentials_of_soft_reset(x: Tensor, spikes: Tensor, threshold: Tensor, decay
         v = h - threshold * count
     return torch.stack(potentials)
 
+
+DEFAULT_NEURON = 'SignedILIF'
+
+NeuronOptions = Annotated[Mapping[str, Any], 'neuron']
+"""A ``neuron:`` block: ``type``, by default :data:`DEFAULT_NEURON`, and the options of that neuron."""
+
+HiddenNeuronOptions = Annotated[Mapping[str, Any], 'hidden_neuron']
+"""What differs from the ``neuron:`` block beside it."""
 
 NEURONS: dict[str, type[Neuron]] = {}
 """Neuron layers by the name that options give them; each is built from the channels of the layer and its options."""

@@ -12,7 +12,7 @@ from spikingjelly.activation_based import neuron
 from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
-from basicsr_snn.spiking.base import NEURONS, Neuron
+from basicsr_snn.spiking.base import DEFAULT_NEURON, NEURONS, Neuron, NeuronOptions
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
@@ -21,7 +21,7 @@ from basicsr_snn.spiking.neurons.phase import PhaseIF  # noqa: E402
 from basicsr_snn.spiking.neurons.spikingjelly_nodes import ForeignNeuron  # noqa: E402
 
 
-def build_neuron(spec: Mapping[str, Any], channels: int) -> nn.Module:
+def build_neuron(spec: NeuronOptions, channels: int) -> nn.Module:
     """Build one neuron layer.
 
     Args:
@@ -35,7 +35,7 @@ def build_neuron(spec: Mapping[str, Any], channels: int) -> nn.Module:
         UserError: Unknown type or option.
     """
     options = dict(spec)
-    name = options.pop('type', 'SignedILIF')
+    name = options.pop('type', DEFAULT_NEURON)
     if name not in NEURONS:
         raise UserError(f'Neuron type "{name}" is not known; did you mean {" or ".join(near_matches(name, NEURONS))}? '
                         f'Known: {", ".join(NEURONS)}.')

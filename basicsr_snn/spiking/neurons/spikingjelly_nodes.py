@@ -4,8 +4,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
@@ -14,6 +15,11 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.base import Neuron, register_neuron
 from basicsr_snn.spiking.compiling import compile_wanted
 from basicsr_snn.spiking.sequences import SURROGATE_GRADIENTS, LeakySequence
+
+Surrogate = Literal['atan', 'sigmoid', 'piecewise_quadratic', 'rect']
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+TimeConstant = Annotated[float, msgspec.Meta(gt=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 SURROGATES: dict[str, Callable[[], nn.Module]] = {
     'atan': surrogate.ATan,
@@ -132,13 +138,23 @@ class FusableNode(OwnedNode):
 class LIFNode(FusableNode, neuron.LIFNode):
     """SpikingJelly's ``LIFNode``, with its arguments; the defaults are ESDNet's setting (arXiv 2405.06277).
 
+    Args:
+        channels: Channels C of the layer.
+        surrogate: Surrogate gradient of a spike, one of :data:`SURROGATES`.
+        compile: Run the time steps in one compiled loop (:mod:`basicsr_snn.spiking.sequences`).
+        tau: Time constant of the leak, in time steps, > 1.
+        decay_input: Whether the input decays with the potential.
+        v_threshold: Membrane potential from which on it fires, > 0.
+        v_reset: Potential after a spike; None: the threshold is subtracted.
+        detach_reset: Leave the reset out of the gradient.
+
     .. code-block:: yaml
 
         neuron: {type: LIFNode, tau: 2.0, v_threshold: 0.15, surrogate: atan}
     """
 
-    def __init__(self, channels: int, surrogate: str = 'atan', compile: bool = False, tau: float = 2.0,
-                 decay_input: bool = False, v_threshold: float = 0.15, v_reset: float | None = 0.0,
+    def __init__(self, channels: int, surrogate: Surrogate = 'atan', compile: bool = False, tau: TimeConstant = 2.0,
+                 decay_input: bool = False, v_threshold: Positive = 0.15, v_reset: float | None = 0.0,
                  detach_reset: bool = False) -> None:
         super().__init__(tau=tau, decay_input=decay_input, v_threshold=v_threshold, v_reset=v_reset,
                          surrogate_function=surrogate_of(surrogate), detach_reset=detach_reset, step_mode='m')
@@ -152,6 +168,14 @@ class LIFNode(FusableNode, neuron.LIFNode):
 class IFNode(FusableNode, neuron.IFNode):
     """SpikingJelly's ``IFNode``: no leak, which is an infinite time constant.
 
+    Args:
+        channels: Channels C of the layer.
+        surrogate: Surrogate gradient of a spike, one of :data:`SURROGATES`.
+        compile: Run the time steps in one compiled loop (:mod:`basicsr_snn.spiking.sequences`).
+        v_threshold: Membrane potential from which on it fires, > 0.
+        v_reset: Potential after a spike; None: the threshold is subtracted.
+        detach_reset: Leave the reset out of the gradient.
+
     .. code-block:: yaml
 
         neuron: {type: IFNode, v_threshold: 0.15, surrogate: atan}
@@ -159,8 +183,8 @@ class IFNode(FusableNode, neuron.IFNode):
 
     leaks = False
 
-    def __init__(self, channels: int, surrogate: str = 'atan', compile: bool = False, v_threshold: float = 0.15,
-                 v_reset: float | None = 0.0, detach_reset: bool = False) -> None:
+    def __init__(self, channels: int, surrogate: Surrogate = 'atan', compile: bool = False,
+                 v_threshold: Positive = 0.15, v_reset: float | None = 0.0, detach_reset: bool = False) -> None:
         super().__init__(v_threshold=v_threshold, v_reset=v_reset, surrogate_function=surrogate_of(surrogate),
                          detach_reset=detach_reset, step_mode='m')
         self.compiled = compile_wanted(compile)
@@ -173,13 +197,23 @@ class IFNode(FusableNode, neuron.IFNode):
 class ParametricLIFNode(OwnedNode, neuron.ParametricLIFNode):
     """SpikingJelly's ``ParametricLIFNode``: the time constant is learnt.
 
+    Args:
+        channels: Channels C of the layer.
+        surrogate: Surrogate gradient of a spike, one of :data:`SURROGATES`.
+        init_tau: First value of the time constant, in time steps, > 1.
+        decay_input: Whether the input decays with the potential.
+        v_threshold: Membrane potential from which on it fires, > 0.
+        v_reset: Potential after a spike; None: the threshold is subtracted.
+        detach_reset: Leave the reset out of the gradient.
+
     .. code-block:: yaml
 
         neuron: {type: ParametricLIFNode, init_tau: 2.0, v_threshold: 0.15}
     """
 
-    def __init__(self, channels: int, surrogate: str = 'atan', init_tau: float = 2.0, decay_input: bool = False,
-                 v_threshold: float = 0.15, v_reset: float | None = 0.0, detach_reset: bool = False) -> None:
+    def __init__(self, channels: int, surrogate: Surrogate = 'atan', init_tau: TimeConstant = 2.0,
+                 decay_input: bool = False, v_threshold: Positive = 0.15, v_reset: float | None = 0.0,
+                 detach_reset: bool = False) -> None:
         super().__init__(init_tau=init_tau, decay_input=decay_input, v_threshold=v_threshold, v_reset=v_reset,
                          surrogate_function=surrogate_of(surrogate), detach_reset=detach_reset, step_mode='m')
 
@@ -191,12 +225,19 @@ class ILIFNode(OwnedNode, neuron.ILIFNode):
     One spike is worth the threshold to the next convolution, as in ``SignedILIF``; a threshold of 0.1 suits streams
     without normalisation (both our choice).
 
+    Args:
+        channels: Channels C of the layer.
+        D: Largest count, >= 1.
+        v_threshold: Membrane potential of one unit of the count, > 0.
+        tau: Time constant of the leak, in time steps, > 1.
+        detach_reset: Leave the reset out of the gradient.
+
     .. code-block:: yaml
 
         neuron: {type: ILIFNode, D: 4, v_threshold: 0.1}
     """
 
-    def __init__(self, channels: int, D: int = 4, v_threshold: float = 0.1, tau: float = 4 / 3,  # noqa: N803
+    def __init__(self, channels: int, D: Count = 4, v_threshold: Positive = 0.1, tau: TimeConstant = 4 / 3,  # noqa: N803
                  detach_reset: bool = False) -> None:
         super().__init__(v_threshold=v_threshold, tau=tau, detach_reset=detach_reset, step_mode='m',
                          surrogate_function=surrogate.MultiLevelSpikeCount(D))

@@ -1,0 +1,41 @@
+"""The top level of an option file."""
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+
+from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Natural, says
+from basicsr_snn.pipeline.option_blocks.distillation import Distill
+from basicsr_snn.pipeline.option_blocks.logger import DistParams, Logger
+from basicsr_snn.pipeline.option_blocks.path import Path
+from basicsr_snn.pipeline.option_blocks.training import Train
+from basicsr_snn.pipeline.option_blocks.validation import Val
+
+Seed = Annotated[int, msgspec.Meta(ge=0, le=4_000_000_000)]
+"""NumPy's generator starts from 32 bits, and each process adds its rank."""
+
+
+class OptionFile(Block, kw_only=True):
+    """A training (with a `train:` block) or a test (without one) of `SNNModel` or `ANNSNNDistillModel`."""
+
+    added_by_parser: ClassVar = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
+
+    name: Annotated[str, says('Name of the experiment: results go to `experiments/NAME` or `results/NAME`.', 'a_word')]
+    model_type: Annotated[str, says('`SNNModel`, or `ANNSNNDistillModel` for a training under a teacher.', 'SNNModel')]
+    num_gpu: Annotated[Literal['auto'] | Natural, says(
+        'Number of GPUs; `auto` takes every GPU there is, or the CPU; 0 is the CPU.', 'auto')]
+    scale: Annotated[Count, says('Factor by which the network enlarges the picture.')] = 1
+    manual_seed: Annotated[Seed | None, says('Seed of weights, crops and noise; another at each start by default.',
+                                             0)] = None
+    datasets: Annotated[dict[str, Annotated[Built, says('', builds='dataset')]], says(
+        'Data sets by phase: `train` and `val` (`val_2` and so on) of a training, `test_1` and so on of a test.')]
+    network_g: Annotated[Built, says('The network to train or test.', builds='network')]
+    distill: Annotated[Distill | None, says('Teachers and what they teach; with `ANNSNNDistillModel` only.')] = None
+    path: Annotated[Path, says('Weights to begin with.')]
+    train: Annotated[Train | None, says('The training; an option file without this block is a test.')] = None
+    val: Annotated[Val | None, says('Validation of a training, or the test; required in a test.')] = None
+    logger: Annotated[Logger | None, says('What is logged and saved; required in a training.')] = None
+    dist_params: Annotated[DistParams | None, says('Training on several machines with `--launcher slurm`.')] = None
+    find_unused_parameters: Annotated[bool, says(
+        'On several processes, look for parameters without gradient in each step.')] = False

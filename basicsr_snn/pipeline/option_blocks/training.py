@@ -1,0 +1,79 @@
+"""The ``train:`` block."""
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from basicsr_snn.pipeline.option_blocks.base import (
+    Block,
+    Built,
+    Count,
+    Iterations,
+    NotNegative,
+    Positive,
+    says,
+)
+
+Warmup = Annotated[float, msgspec.Meta(ge=-1, multiple_of=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Tandem(Block, kw_only=True):
+    """A network that begins as an ANN, and whose layers become spiking group by group (arXiv 2007.01204)."""
+
+    every: Annotated[Count, says('Iterations from one group of layers to the next.', 500)]
+    groups: Annotated[Count, says('Number of groups.', 6)]
+
+
+class StockTrain(Block, kw_only=True):
+    """What BasicSR's own `SRModel` reads."""
+
+    total_iter: Annotated[Iterations, says('Iterations of the training.', 30000)]
+    warmup_iter: Annotated[Warmup, says('Iterations in which the learning rate rises to its value; -1 for none.')] = -1
+    optim_g: Annotated[Built, says('Optimiser, any class of `torch.optim`.', {'type': 'AdamW', 'lr': 0.001},
+                                   builds='optimizer')]
+    scheduler: Annotated[Built, says('Course of the learning rate.', builds='scheduler')]
+    ema_decay: Annotated[Share, says('Decay of the moving average of the weights, which is validated; 0 for none.',
+                                     0.999)] = 0
+    pixel_opt: Annotated[Built | None, says('Loss on the picture.', {'type': 'L1Loss'}, builds='loss')] = None
+    perceptual_opt: Annotated[Built | None, says('Loss on VGG features of the picture.', builds='loss')] = None
+
+
+class Train(StockTrain, kw_only=True):
+    """The training."""
+
+    grad_clip: Annotated[NotNegative | None, says('Largest norm of the gradient; no limit by default.', 1.0)] = None
+    fft_opt: Annotated[Built | None, says('Loss on the Fourier transform of the picture.', {'type': 'FFTLoss'},
+                                          builds='loss')] = None
+    rate_opt: Annotated[Built | None, says('Penalty on accumulations above a budget.',
+                                           {'type': 'SpikeRateLoss', 'target': 20000}, builds='loss')] = None
+    micro_batches: Annotated[Count, says('Parts in which a batch is run, to save memory; gradients add up.')] = 1
+    amp: Annotated[bool, says('Whether to compute the network in bfloat16 where that is safe.')] = False
+    every_step: Annotated[bool, says(
+        'Whether losses see the running mean of the picture after each time step (arXiv 2501.15925).')] = False
+    tandem: Annotated[Tandem | None, says('Progressive training from ANN to SNN.')] = None
+
+
+class MultiStepRestartLR(Block, kw_only=True):
+    """The learning rate falls by a factor at each milestone; `MultiStepLR` is the same."""
+
+    type: Literal['MultiStepLR', 'MultiStepRestartLR']
+    milestones: Annotated[list[Iterations], says('Iterations at which it falls.', [10000, 20000])]
+    gamma: Annotated[Positive, says('Factor of each fall.')] = 0.1
+    restarts: Annotated[tuple[NotNegative, ...], says('Iterations at which it begins anew.')] = (0,)
+    restart_weights: Annotated[tuple[float, ...], says('Factor on the learning rate, one for each restart.')] = (1,)
+
+
+class CosineAnnealingRestartLR(Block, kw_only=True):
+    """The learning rate falls along half a cosine in each period."""
+
+    type: Literal['CosineAnnealingRestartLR']
+    periods: Annotated[list[Iterations], says('Iterations of each period; together at least `total_iter`.', [30000])]
+    restart_weights: Annotated[tuple[float, ...], says('Factor on the learning rate, one for each period.')] = (1,)
+    eta_min: Annotated[NotNegative, says('Learning rate at the end of a period.', 0.000001)] = 0
+
+
+SCHEDULERS = {'MultiStepLR': MultiStepRestartLR, 'MultiStepRestartLR': MultiStepRestartLR,
+              'CosineAnnealingRestartLR': CosineAnnealingRestartLR}
+"""Blocks of the schedulers that BasicSR knows, by name."""
