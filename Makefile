@@ -1,6 +1,6 @@
 # make demo: distil a tiny spiking student on the bundled photographs.  make test: all tests.  make coverage: all tests, and
-# how much of the package they reach (what CI runs).  make lint: ruff.  make docs: the pages as a site.
-# make dist: sdist and wheel.
+# how much of the package they reach (what CI runs).  make lint: ruff, and mypy for the types.
+# make docs: the pages as a site.  make dist: sdist and wheel.
 # Each sets up first what it needs.
 PYTHON ?= python3
 VENV := .venv
@@ -35,8 +35,10 @@ test: $(VENV)/ready
 coverage: $(VENV)/ready
 	$(PYTEST) --cov --cov-fail-under 97
 
+# The package's type hints have no errors; pyproject.toml says what mypy reads and how strictly.
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 # The pages of docs/ as a site, into site/; a warning is an error. Needs no network.
 docs: $(VENV)/ready

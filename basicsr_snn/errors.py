@@ -13,7 +13,7 @@ class UserError(ValueError):
     """
 
 
-def first_line(error: Exception, longest: int = 120) -> str:
+def first_line(error: BaseException, longest: int = 120) -> str:
     """What an error says, in its first line and at most ``longest`` characters, for the middle of a sentence."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:longest]
 

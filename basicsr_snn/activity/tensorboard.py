@@ -52,14 +52,14 @@ class ValidationRecord:
             given = [one[index:index + 1] for one in (degraded, restored, clean) if one is not None]
             self._strips.append(side_by_side(given, like=restored))
 
-    def write(self, tb_logger: Any, dataset: str, iteration: int) -> None:
+    def write(self, tb_logger: Any, dataset: str, iteration: int | str) -> None:
         """Write all tags."""
         write_layers(tb_logger, dataset, iteration, self._watch.layers())
         for number, strip in enumerate(self._strips, 1):
             tb_logger.add_image(f'pictures/{dataset}/{number}', strip, iteration)
 
 
-def write_layers(tb_logger: Any, dataset: str, iteration: int, layers: Sequence[LayerActivity]) -> None:
+def write_layers(tb_logger: Any, dataset: str, iteration: int | str, layers: Sequence[LayerActivity]) -> None:
     """Write the tags of neuron layers; none without layers."""
     for layer in layers:
         tb_logger.add_scalar(f'firing_rate/{dataset}/{layer.name}', layer.firing_rate, iteration)

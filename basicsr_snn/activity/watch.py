@@ -83,7 +83,7 @@ class _Tally:
         self.kind = kind
         self.limit = limit
         self.updates = 0
-        self.events: Tensor | float = 0.0
+        self.events = torch.zeros((), dtype=torch.float64)
         self.counts = np.zeros(2 * limit + 1, np.int64)
         self.potentials: list[np.ndarray] = []
         self.thinning = 1
@@ -150,7 +150,8 @@ def _places(spikes: Tensor) -> tuple[Tensor, ...]:
 
 def _at(tensor: Tensor, places: tuple[Tensor, ...]) -> Tensor:
     """Neurons of (T, N, C, ...) at the given places, all channels: (T, P, C)."""
-    return tensor.movedim(2, -1)[(slice(None), *places)]
+    all_steps: tuple[Any, ...] = (slice(None), *places)
+    return tensor.movedim(2, -1)[all_steps]
 
 
 def _at_rest(neuron: Neuron, state: Any) -> Any:

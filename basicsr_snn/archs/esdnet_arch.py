@@ -54,7 +54,7 @@ class SpikingTdbnConv(SpikingConv):
                  stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel_size, neuron, norm='bn', stride=stride)
         self.conv.bias = None
-        nn.init.constant_(self.norm.weight, TDBN_ALPHA * v_th)
+        nn.init.constant_(self.norm.get_parameter('weight'), TDBN_ALPHA * v_th)
 
 
 class FloatTdbnConv(nn.Module):
@@ -63,7 +63,7 @@ class FloatTdbnConv(nn.Module):
     def __init__(self, channels: int, v_th: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(channels)
         nn.init.constant_(self.norm.weight, TDBN_ALPHA * v_th)
 
     def forward(self, x: Tensor) -> Tensor:

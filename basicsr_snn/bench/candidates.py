@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference import contract
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
@@ -21,7 +22,8 @@ class Restorer(Protocol):
         net: The network behind it, whose operations can be counted, or None.
     """
 
-    net: nn.Module | None
+    @property
+    def net(self) -> contract.Restorer | None: ...
 
     def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
         """Restore (1, C, H, W) in 0..1, noise level (1,) on the 0..255 scale or None, to (1, C, H', W')."""
@@ -36,9 +38,14 @@ class Candidate(Protocol):
         trained: Whether its answers are worth a score; otherwise only its costs are measured.
     """
 
-    name: str
-    arch: str
-    trained: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def arch(self) -> str: ...
+
+    @property
+    def trained(self) -> bool: ...
 
     def fingerprint(self) -> dict[str, Any]:
         """What its results depend on, in JSON's types; equal fingerprints restore equal pictures."""

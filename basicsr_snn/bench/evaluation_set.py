@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from basicsr.data import build_dataset
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline.option_files import keep_datasets, read_options
@@ -72,7 +71,7 @@ class EvaluationSet:
                             for name, count in zip(self.names, self.counts, strict=True))
 
 
-def _dataset(phase: str, block: Mapping[str, Any]) -> Dataset:
+def _dataset(phase: str, block: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     try:
         return build_dataset({**block, 'phase': phase.split('_')[0]})
     except UserError:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ def _scores(restored: Tensor, clean: Tensor) -> tuple[float, float]:
     return psnr(*pictures), ssim(*pictures)
 
 
-def _means(scores: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+def _means(scores: Sequence[tuple[float, float]]) -> dict[str, Any]:
     if not scores:
         return {}
     mean_psnr, mean_ssim = (statistics.fmean(values) for values in zip(*scores, strict=True))

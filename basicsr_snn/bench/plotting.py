@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
@@ -46,7 +47,7 @@ def draw(rows: Sequence[Row], pictures: str, file: Path) -> None:
     _draw_front(axes, points)
     largest = max(row.params or 1 for row in points)
     for row in points:
-        axes.scatter(row.energy_nj_px_fp32, row.psnr, s=_area(row, largest), marker='^' if row.spiking else 'o',
+        axes.scatter(*_place(row), s=_area(row, largest), marker='^' if row.spiking else 'o',
                      color=SPIKING if row.spiking else ANN, alpha=0.75, edgecolors='black', linewidths=0.8, zorder=3)
     for row in rows:
         if row.psnr is not None and not row.energy_nj_px_fp32:
@@ -57,11 +58,16 @@ def draw(rows: Sequence[Row], pictures: str, file: Path) -> None:
     figure.savefig(file)
 
 
+def _place(row: Row) -> tuple[float, float]:
+    """Energy and PSNR of a row that has both."""
+    return cast('float', row.energy_nj_px_fp32), cast('float', row.psnr)
+
+
 def pareto_front(points: Sequence[Row]) -> list[Row]:
     """Rows than which no other is both at least as good and at most as costly, from the cheapest on."""
     front: list[Row] = []
-    for row in sorted(points, key=lambda row: (row.energy_nj_px_fp32, -row.psnr)):
-        if not front or row.psnr > front[-1].psnr:
+    for row in sorted(points, key=lambda row: (_place(row)[0], -_place(row)[1])):
+        if not front or _place(row)[1] > _place(front[-1])[1]:
             front.append(row)
     return front
 
@@ -71,7 +77,7 @@ def _area(row: Row, largest: int) -> float:
 
 
 def _set_limits(axes: Axes, rows: Sequence[Row], points: Sequence[Row]) -> None:
-    energies = [math.log10(row.energy_nj_px_fp32) for row in points]
+    energies = [math.log10(_place(row)[0]) for row in points]
     scores = [row.psnr for row in rows if row.psnr is not None]
     wide, high = max(max(energies) - min(energies), 1.5), max(max(scores) - min(scores), 0.4)
     axes.set_xlim(10 ** (min(energies) - 0.3 * wide), 10 ** (max(energies) + 0.3 * wide))
@@ -80,8 +86,8 @@ def _set_limits(axes: Axes, rows: Sequence[Row], points: Sequence[Row]) -> None:
 
 def _draw_front(axes: Axes, points: Sequence[Row]) -> None:
     front = pareto_front(points)
-    axes.plot([row.energy_nj_px_fp32 for row in front], [row.psnr for row in front], color='black', linestyle='--',
-              linewidth=1, zorder=2)
+    energies, scores = zip(*map(_place, front), strict=True)
+    axes.plot(energies, scores, color='black', linestyle='--', linewidth=1, zorder=2)
 
 
 def _draw_legend(figure: Figure) -> None:
@@ -108,8 +114,8 @@ def _place_labels(axes: Axes, rows: Sequence[Row], points: Sequence[Row], larges
             taken.append(label.get_window_extent(renderer))
     for row, bubble in zip(points, tuple(taken), strict=False):
         text = f'{row.name}\n{row.params:,d}' if row.params else row.name
-        label = axes.annotate(text, (row.energy_nj_px_fp32, row.psnr), (0, 0), textcoords='offset points', fontsize=8,
-                              ha='center', va='center', path_effects=[withStroke(linewidth=3, foreground='white')],
+        label = axes.annotate(text, _place(row), (0, 0), textcoords='offset points', fontsize=8, ha='center',
+                              va='center', path_effects=[withStroke(linewidth=3, foreground='white')],
                               zorder=4)
         box = label.get_window_extent(renderer)
         label.set_position(_best_offset(box, bubble, taken, inside, pixels))
@@ -117,7 +123,7 @@ def _place_labels(axes: Axes, rows: Sequence[Row], points: Sequence[Row], larges
 
 
 def _bubble(axes: Axes, row: Row, largest: int, pixels: float) -> Bbox:
-    x, y = axes.transData.transform((row.energy_nj_px_fp32, row.psnr))
+    x, y = axes.transData.transform(_place(row))
     radius = math.sqrt(_area(row, largest)) / 2 * pixels
     return Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
 

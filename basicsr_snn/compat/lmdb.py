@@ -21,7 +21,8 @@ class SharedEnvironment:
 
     def __init__(self, path: str, options: dict[str, Any]) -> None:
         self.path, self.options = path, options
-        self.environment, self.process = None, None
+        self.environment: Any = None
+        self.process: int | None = None
 
     def begin(self, **kwargs: Any) -> Any:
         with SharedEnvironment.opening:

@@ -23,9 +23,9 @@ NUMBER_WITH_EXPONENT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
 def read_exponents_as_numbers(upstream: Callable[[], tuple[type, type]]) -> tuple[type, type]:
     """PyYAML follows YAML 1.1 and reads `lr: 1e-3` as a string (yaml/pyyaml#173); only BasicSR's loader is changed."""
     loader, dumper = upstream()
-    loader = type('OptionLoader', (loader,), {})
-    loader.add_implicit_resolver('tag:yaml.org,2002:float', NUMBER_WITH_EXPONENT, list('-+.0123456789'))
-    return loader, dumper
+    own: Any = type('OptionLoader', (loader,), {})
+    own.add_implicit_resolver('tag:yaml.org,2002:float', NUMBER_WITH_EXPONENT, list('-+.0123456789'))
+    return own, dumper
 
 
 @replaces('_postprocess_yml_value', 'basicsr.utils.options')

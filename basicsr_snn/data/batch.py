@@ -32,6 +32,13 @@ class Batch:
                    gt=data['gt'].to(device, non_blocking=True) if 'gt' in data else None,
                    sigma=data['sigma'].to(device) if 'sigma' in data else None)
 
+    @property
+    def truth(self) -> Tensor:
+        """The clean pictures, for whatever can't do without; a ``UserError`` where they are not known."""
+        if self.gt is None:
+            raise UserError('the data set has no clean pictures to compare with; take a dataset with dataroot_gt.')
+        return self.gt
+
     def split(self, parts: int) -> list[Batch]:
         """The batch in ``parts`` equal parts; a ``UserError`` where it has none."""
         if len(self.lq) % parts:

@@ -200,7 +200,7 @@ class _Options:
         return cls(
             name=name, root=_root(name, opt), train=train, noise=_noise(name, opt, train),
             in_ch=_in_ch(name, opt), gt_size=_whole(name, opt, 'gt_size', 64, required=True) if train else 0,
-            use_hflip=_yes_no(name, opt, 'use_hflip', True), use_rot=_yes_no(name, opt, 'use_rot', True),
+            use_hflip=bool(_yes_no(name, opt, 'use_hflip', True)), use_rot=bool(_yes_no(name, opt, 'use_rot', True)),
             repeat=_whole(name, opt, 'repeat', 1), cache=_yes_no(name, opt, 'cache', None),
             recursive=bool(_yes_no(name, opt, 'recursive', False)), subset=_subset(name, opt),
             noise_seed=_whole(name, opt, 'noise_seed', 0, lowest=0))

@@ -56,11 +56,12 @@ class Adapter(nn.Module):
 
 
 def _resize(feature: Tensor, size: Sequence[int]) -> Tensor:
-    if tuple(feature.shape[-2:]) == tuple(size):
+    height, width = size
+    if feature.shape[-2:] == (height, width):
         return feature
-    if feature.shape[-2] > size[0]:
-        return F.adaptive_avg_pool2d(feature, tuple(size))
-    return F.interpolate(feature, size=tuple(size), mode='bilinear', align_corners=False)
+    if feature.shape[-2] > height:
+        return F.adaptive_avg_pool2d(feature, (height, width))
+    return F.interpolate(feature, size=(height, width), mode='bilinear', align_corners=False)
 
 
 class Adapters(nn.Module):

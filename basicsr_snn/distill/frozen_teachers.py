@@ -66,8 +66,9 @@ class FrozenTeachers(Teaching):
             theirs = shape_of_hint(teacher_shapes[hint.of], hint.teacher,
                                    f'teacher {type(self.teachers[hint.of].network).__name__}')
             channels[hint.name] = mine[-3], theirs[-3] if hint.matches_channels else None
-            if hasattr(hint.loss, 'adapter_tail'):
-                tails[hint.name] = hint.loss.adapter_tail(theirs[-3])
+            loss: Any = hint.loss
+            if hasattr(loss, 'adapter_tail'):
+                tails[hint.name] = loss.adapter_tail(theirs[-3])
             self.pairings.append(f'{"tail" if hint.tail else "hint"} {hint.name}: student {hint.student} '
                                  f'{format_shape(mine)} -> {hint.of} {hint.teacher} {format_shape(theirs)}, weight '
                                  f'{hint.weight}, time {hint.time}')
@@ -105,13 +106,14 @@ class FrozenTeachers(Teaching):
         """The teachers' features by hint and, where an output term asks for them, their pictures; otherwise each runs
         only as deep as its last hint."""
         features: dict[str, Tensor] = {}
-        pictures = []
+        pictures: list[Tensor] = []
         for name, teacher in self.teachers.items():
             of_teacher = [hint for hint in self.hints if hint.of == name]
             kept, picture = run_teacher(teacher, {hint.teacher for hint in of_teacher}, batch.lq, batch.sigma,
                                         to_the_end=self.output_loss is not None)
             features.update({hint.name: kept[hint.teacher] for hint in of_teacher})
-            pictures.append(picture)
+            if picture is not None:
+                pictures.append(picture)
         return features, pictures
 
     def _hint_losses(self, lesson: Lesson, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -130,7 +132,7 @@ class FrozenTeachers(Teaching):
         levels = None if batch.sigma is None else batch.sigma.repeat(steps)
         with replaced_feature(self.teachers[hint.of].network, hint.teacher, feature):
             restored = restore(self.teachers[hint.of], batch.lq.repeat(steps, 1, 1, 1), levels)
-        return restored, batch.gt.repeat(steps, 1, 1, 1)
+        return restored, batch.truth.repeat(steps, 1, 1, 1)
 
 
 def _probed(net: nn.Module, role: str, probe: Tensor) -> dict[str, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from basicsr_snn.distill.adapters import reduce_time
 from basicsr_snn.distill.feature_hooks import FeatureHooks, find_module
 from basicsr_snn.errors import UserError
-from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.calling import restore, to_channels_last
 from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.zoo.weights import load_weights
 
@@ -31,7 +31,7 @@ def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str
     Raises:
         UserError: None or both kinds of block, a teacher without a name of its own or without weights, unfit weights.
     """
-    one, several = options.get('teacher'), options.get('teachers')
+    one, several = options.get('teacher'), options.get('teachers') or []
     if bool(one) == bool(several):
         raise UserError('The distill: block needs either teacher: {network, path} or teachers: [{name, network, path}, '
                         '...]; write one of them.')
@@ -52,7 +52,7 @@ def build_teacher(options: Mapping[str, Any], device: torch.device) -> Restorer:
         load_weights(teacher.network, options['path'], options.get('param_key'))
     elif not teacher.carries_weights:
         raise UserError('distill.teacher has no path: an untrained teacher teaches nothing; write path: FILE.pth.')
-    return teacher.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
+    return to_channels_last(teacher, device).requires_grad_(False).eval()
 
 
 def run_teacher(teacher: Restorer, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from basicsr_snn.energy.presets import DEFAULT_PRESET, ENERGY_PRESETS, EnergyPreset, integer_mac_pj, preset_of
-from basicsr_snn.energy.report import EnergyReport, LayerCount
+from basicsr_snn.energy.report import EnergyReport, LayerCount, NeuronCount
 
 INTEGER_PRESET = '45nm-int8'
 
@@ -84,8 +84,9 @@ def break_even_rate(report: EnergyReport, preset: str | EnergyPreset = DEFAULT_P
     events = sum(preset.ac_pj * layer.acs for layer in layers)
     fixed = 0.0
     if memory:
-        events += sum(one.events_overhead.pj(preset) for one in (*layers, *report.neurons))
-        fixed = sum(one.fixed_overhead.pj(preset) for one in (*layers, *report.neurons))
+        counted: list[LayerCount | NeuronCount] = [*layers, *report.neurons]
+        events += sum(one.events_overhead.pj(preset) for one in counted)
+        fixed = sum(one.fixed_overhead.pj(preset) for one in counted)
     return max(0.0, report.firing_rate * (twin - fixed) / events) if events else math.nan
 
 

@@ -52,7 +52,8 @@ class OperationCounter:
         self._weights = {tensor.untyped_storage().data_ptr()
                          for tensor in (*self._net.parameters(), *self._net.buffers())}
         for name, module in self._net.named_modules():
-            before, after = self._begin_module(name or NETWORK), self._end_module
+            before: Callable[..., None] = self._begin_module(name or NETWORK)
+            after: Callable[..., None] = self._end_module
             if module is self._net:
                 before, after = self._begin_network, self._end_network
             elif (neuron := neuron_of(module)) is not None and neuron.is_spiking:

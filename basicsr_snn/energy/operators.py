@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -103,7 +103,7 @@ def count_matmul(left: Tensor, right: Tensor, output: Tensor, is_parameter: Call
     acs = 0.0
     if whole:
         pairs = along_k(left, -2, rows, left_whole) * along_k(right, -1, columns, right_whole)
-        acs = float(pairs.sum())
+        acs = float(cast('Tensor', pairs).sum())  # at least one of the two drives
     driving = left if left_whole or not whole else right
     events = float(driving.abs().sum(dtype=torch.float64)) if whole else 0.0
     return Executed(

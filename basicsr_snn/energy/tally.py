@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class LayerTally:
 
     def __init__(self) -> None:
         self.calls = self.whole_calls = self.weights = 0
-        self.sums: dict[str, float] = dict.fromkeys(SUMMED, 0)
+        self.sums: dict[str, Any] = dict.fromkeys(SUMMED, 0)
 
     def add(self, run: Executed) -> None:
         """Add one execution."""

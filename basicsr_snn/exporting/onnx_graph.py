@@ -72,7 +72,7 @@ def _export(net: nn.Module, network: Mapping[str, Any], example: Tensor, multipl
         warnings.simplefilter('ignore')
         graph = torch.onnx.export(net, (example,), dynamo=True, dynamic_shapes=shapes, input_names=[INPUT],
                                   output_names=[OUTPUT], verbose=False)
-    graph.save(file)
+    graph.save(file)  # type: ignore[union-attr]  # with dynamo=True it always answers with a program
 
 
 @contextmanager

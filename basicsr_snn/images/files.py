@@ -39,7 +39,7 @@ _FORMATS = {
     '.webp': _Format((8,), alpha=True, settings=(cv2.IMWRITE_WEBP_QUALITY, LOSSLESS_WEBP)),
 }
 EXTENSIONS = tuple(_FORMATS)
-_DTYPES = {8: np.uint8, 16: np.uint16}
+_DTYPES: dict[int, type[np.unsignedinteger]] = {8: np.uint8, 16: np.uint16}
 _JPEG_START = b'\xff\xd8\xff'
 
 
@@ -211,7 +211,7 @@ def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            unfinished.write_bytes(encoded)
+            unfinished.write_bytes(encoded.data)
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from basicsr_snn.inference.contract import Restorer, as_restorer
+
+Net = TypeVar('Net', bound=nn.Module)
 
 
 def restore(net: Restorer, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
@@ -21,6 +24,11 @@ def restore(net: Restorer, picture: Tensor, sigma: Tensor | float | None = None)
     return net(picture, sigma=sigma) if net.takes_sigma and sigma is not None else net(picture)
 
 
+def to_channels_last(net: Net, device: torch.device | None = None) -> Net:
+    """The network itself with its weights in channels_last memory, on ``device`` (None: where it is)."""
+    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+
 def deployed(net: nn.Module, window: int = 1) -> Restorer:
     """The form of a network that ships: a folded copy in eval mode, without gradients.
 
@@ -28,5 +36,5 @@ def deployed(net: nn.Module, window: int = 1) -> Restorer:
         net: Any network; one that does not state the contract is wrapped.
         window: See :func:`basicsr_snn.inference.contract.as_restorer`.
     """
-    copy = deepcopy(net).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    copy = to_channels_last(deepcopy(net)).eval().requires_grad_(False)
     return as_restorer(copy, window).fold()

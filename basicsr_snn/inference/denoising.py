@@ -84,9 +84,15 @@ class Denoiser:
     contrast: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.tile_pad is None:
-            field = self.net.receptive_field
-            self.tile_pad = TILE_PAD if field is None else field
+        self.tile_pad = self.overlap
+
+    @property
+    def overlap(self) -> int:
+        """Overlap of tiles: what was asked for, or what the network needs."""
+        if self.tile_pad is not None:
+            return self.tile_pad
+        field = self.net.receptive_field
+        return TILE_PAD if field is None else field
 
     def tile_for(self, height: int, width: int) -> int:
         """Side of the tiles of a picture, 0 if it goes through whole."""
@@ -101,7 +107,7 @@ class Denoiser:
         """
         height, width = picture.stored.shape[:2]
         tile = self.tile_for(height, width) or max(height, width)
-        rows, columns = (tile_spans(self.net, length, tile, self.tile_pad) for length in (height, width))
+        rows, columns = (tile_spans(self.net, length, tile, self.overlap) for length in (height, width))
         reader = RowReader(picture.stored, noise)
         for row in rows:
             given = reader.read(row.read)

@@ -1,6 +1,9 @@
 """Geometric self-ensemble: a network's mean answer on flips and turns of a picture, its views."""
 from __future__ import annotations
 
+import operator
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -41,8 +44,9 @@ class SelfEnsemble(Restorer):
     def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Restore (N, C, H, W) in 0..1; ``sigma`` as in :func:`basicsr_snn.inference.calling.restore`."""
         def mean_answer(padded: Tensor) -> Tensor:
-            return sum(turn_back(restore(self.net, turn(padded, *view), sigma), *view)
-                       for view in TURNS_AND_FLIPS[:self.views]) / self.views
+            answers = (turn_back(restore(self.net, turn(padded, *view), sigma), *view)
+                       for view in TURNS_AND_FLIPS[:self.views])
+            return reduce(operator.add, answers) / self.views
 
         return restored_on_multiple(mean_answer, picture, self.multiple_of)
 

@@ -1,7 +1,9 @@
 """An energy budget for training: a penalty on synaptic operations above a target."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -55,8 +57,8 @@ class SpikeRateLoss(nn.Module):
     def forward(self, spikes: Sequence[Tensor], fan_outs: Sequence[float], pixels: int) -> Tensor:
         within = self.mean is not None and bool(self.mean < self.target * (1 - MARGIN))
         with torch.set_grad_enabled(not within):  # far below the budget there is no gradient to compute
-            operations = sum(fan_out * counts.abs().sum()
-                             for counts, fan_out in zip(spikes, fan_outs, strict=True)) / pixels
+            of_layers = (fan_out * counts.abs().sum() for counts, fan_out in zip(spikes, fan_outs, strict=True))
+            operations = reduce(operator.add, of_layers) / pixels
         batch = operations.detach()
         self.mean = batch if self.mean is None else torch.lerp(self.mean, batch, 1 - MEMORY)
         return self.loss_weight * F.relu((self.mean + operations - batch) / self.target - 1)

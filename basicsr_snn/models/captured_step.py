@@ -1,8 +1,10 @@
 """A training step that never waits for the CPU: one CUDA graph holds data, network, losses, optimiser and average."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import reduce
 from typing import Any
 
 import torch
@@ -113,28 +115,31 @@ class CapturedStep:
         absolute, squared = difference.abs().mean(), difference.square().mean()
         loss = torch.lerp(absolute + self.fft(restored, clean), MSE_SCALE * squared, self.mse_share)
         if self.rate is not None:
-            loss = loss + self._penalty(noisy)
+            loss = loss + self._penalty(noisy, self.rate)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.grad_clip, foreach=True)
         failed = (~torch.isfinite(norm)).float()
-        self.optimizer.found_inf = failed  # the fused step leaves weights and moments as they are
+        # With it the fused step leaves weights and moments as they are; torch's stub does not know it.
+        self.optimizer.found_inf = failed  # type: ignore[attr-defined]
         self.optimizer.step()
         self._average()
         self.broken.add_(failed)
         told = torch.stack([torch.ones_like(norm), absolute.detach(), squared.detach(), norm])
         self.sums.add_(torch.nan_to_num(told))
 
-    def _penalty(self, noisy: Tensor) -> Tensor:
+    def _penalty(self, noisy: Tensor, rate: Mapping[str, float]) -> Tensor:
         pixels = noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
-        operations = sum(conv.events * fan_out for conv, fan_out in self.convs) / pixels
+        of_layers = (conv.events * fan_out for conv, fan_out in self.convs if conv.events is not None)
+        operations = reduce(operator.add, of_layers) / pixels
         batch = operations.detach()
         self.operations.copy_(torch.lerp(self.operations, torch.nan_to_num(batch), 1 - MEMORY))
-        excess = (self.operations + operations - batch) / self.rate['target'] - 1
-        return self.rate.get('loss_weight', 0.01) * excess.relu()
+        excess = (self.operations + operations - batch) / rate['target'] - 1
+        return rate.get('loss_weight', 0.01) * excess.relu()
 
     @torch.no_grad()
     def _average(self) -> None:
-        averaged, current = list(self.average.parameters()), list(self.net.parameters())
+        averaged: list[Tensor] = list(self.average.parameters())
+        current: list[Tensor] = list(self.net.parameters())
         moved = torch._foreach_sub(current, averaged)
         torch._foreach_mul_(moved, 1 - self.decay)
         torch._foreach_add_(averaged, moved)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader
 from basicsr_snn.data.batch import Batch
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.inference.calling import deployed, restore
+from basicsr_snn.inference.calling import deployed, restore, to_channels_last
 from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.tiling import TILE_PAD
 from basicsr_snn.models.tandem import Tandem
@@ -80,7 +81,7 @@ class SNNModel(SRModel):
     def model_to_device(self, net: nn.Module) -> nn.Module:
         if (self.opt.get('train') or {}).get('tandem'):  # a layer that does not spike yet leaves its threshold unused
             self.opt['find_unused_parameters'] = True
-        return super().model_to_device(net.to(memory_format=torch.channels_last))
+        return super().model_to_device(to_channels_last(net))
 
     @cached_property
     def restorer(self) -> Restorer:
@@ -123,13 +124,13 @@ class SNNModel(SRModel):
     def setup_optimizers(self) -> None:
         self.optimizer_g = self.add_optimizer(self.opt['train']['optim_g'], self.parameter_groups())
 
-    def add_optimizer(self, options: dict[str, Any], groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    def add_optimizer(self, options: Mapping[str, Any], groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """Build an optimizer, which every step then uses, from its options and parameter groups."""
-        options = dict(options)
-        kind = options.pop('type')
+        arguments = dict(options)
+        kind = arguments.pop('type')
         if 'fused' in inspect.signature(getattr(torch.optim, kind, object)).parameters:
-            options.setdefault('fused', True)  # one kernel for all parameters
-        self.optimizers.append(self.get_optimizer(kind, groups, **options))
+            arguments.setdefault('fused', True)  # one kernel for all parameters
+        self.optimizers.append(self.get_optimizer(kind, groups, **arguments))
         return self.optimizers[-1]
 
     @torch.no_grad()
@@ -153,12 +154,13 @@ class SNNModel(SRModel):
     def student_losses(self, batch: Batch) -> tuple[Tensor, OrderedDict[str, Tensor]]:
         """What the student makes of a batch, (N, C, H, W) or (T*N, C, H, W) one step after the other, and its own
         loss terms."""
-        with SpikeTaps(self.get_bare_model(self.net_g)) if self.cri_rate else nullcontext() as taps:
+        taps = SpikeTaps(self.get_bare_model(self.net_g)) if self.cri_rate else None
+        with taps or nullcontext():
             restored = restore(self.restorer, batch.lq, batch.sigma)
         if restored.dim() == 5:
             restored = restored.flatten(0, 1)
-        terms = self.image_losses(restored, batch.gt)
-        if self.cri_rate:
+        terms = self.image_losses(restored, batch.truth)
+        if self.cri_rate and taps:
             pixels = batch.lq.shape[0] * batch.lq.shape[2] * batch.lq.shape[3]
             terms['l_rate'] = self.cri_rate(taps.spikes, taps.fan_outs, pixels)
         return restored, terms
@@ -233,7 +235,8 @@ class SNNModel(SRModel):
         try:
             super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
             if counted:
-                dataset_name = dataloader.dataset.opt['name']
+                dataset: Any = dataloader.dataset
+                dataset_name = dataset.opt['name']
                 self.log_cost(self.open_validation.counter.report(), dataset_name, current_iter, tb_logger)
                 if self.open_validation.record:
                     self.open_validation.record.write(tb_logger, dataset_name, current_iter)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -47,7 +47,7 @@ class Tandem:
             self.layers = _in_order_of_execution(net)
         spiking = len(self.layers) * min(iteration // self.every, self.groups) // self.groups
         for place, path in enumerate(self.layers):
-            layer = net.get_submodule(path)
+            layer = cast('SpikingConv', net.get_submodule(path))
             layer.stand_in = None if place < spiking else _stand_in(layer.neuron)
         return spiking
 

@@ -6,7 +6,7 @@ for the ``train:`` block of ``SRModel``, whose keys are known.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sized
 from types import UnionType
 from typing import Any
 
@@ -38,7 +38,8 @@ def check_options(options: Mapping[str, Any]) -> None:
         UserError: One sentence a mistake, all of them.
     """
     check = BlockCheck()
-    models, name = registered(MODEL_REGISTRY), options.get('model_type')
+    models = registered(MODEL_REGISTRY)
+    name: Any = options.get('model_type')
     if check.choice(name, 'model_type', models) and issubclass(models[name], SNNModel):
         _check_our_model(check, options)
     else:
@@ -117,13 +118,13 @@ def _check_training(check: BlockCheck, train: Mapping[str, Any]) -> None:
 
 
 def _check_scheduler(check: BlockCheck, scheduler: Mapping[str, Any], total: Any) -> None:
-    periods = scheduler.get('periods')
+    periods: Any = scheduler.get('periods')
     if _are_numbers(periods) and _are_numbers([total]) and sum(periods) < total:
         check.mistakes.append(f'train: scheduler: periods {periods} end before total_iter {total}, where BasicSR '
                               f'fails; write periods: [{total}].')
     counted = 'periods' if periods is not None else 'restarts'
     one_each, weights = scheduler.get(counted, (0,)), scheduler.get('restart_weights', (1,))
-    if isinstance(one_each, Iterable) and isinstance(weights, Iterable) and len(one_each) != len(weights):
+    if isinstance(one_each, Sized) and isinstance(weights, Sized) and len(one_each) != len(weights):
         check.mistakes.append(f'train: scheduler has {len(one_each)} {counted} and {len(weights)} restart_weights; '
                               f'write restart_weights: {[1] * len(one_each)}, one for each.')
 

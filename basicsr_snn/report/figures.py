@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,9 +23,10 @@ WIDTH = 7.0
 MOST_LAYERS = 40
 """Layers in the figure of energies."""
 
-STYLE = {'svg.fonttype': 'none', 'text.color': TEXT, 'axes.labelcolor': TEXT, 'axes.edgecolor': TEXT,
-         'xtick.color': TEXT, 'ytick.color': TEXT, 'font.size': 9, 'axes.spines.top': False,
-         'axes.spines.right': False, 'axes.axisbelow': True}
+STYLE: dict[Any, Any] = {
+    'svg.fonttype': 'none', 'text.color': TEXT, 'axes.labelcolor': TEXT, 'axes.edgecolor': TEXT,
+    'xtick.color': TEXT, 'ytick.color': TEXT, 'font.size': 9, 'axes.spines.top': False,
+    'axes.spines.right': False, 'axes.axisbelow': True}
 
 
 def firing_rates(layers: Sequence[LayerActivity]) -> str:

@@ -25,10 +25,11 @@ MISSING = '–'
 
 def render(found: Findings) -> str:
     """The page, as the text of an HTML file."""
-    environment = Environment(loader=PackageLoader('basicsr_snn.report', '.'), undefined=StrictUndefined,
+    loader = PackageLoader('basicsr_snn.report', '.')
+    environment = Environment(loader=loader, undefined=StrictUndefined,
                               autoescape=select_autoescape(('html', 'jinja')), trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(fixed=fixed, short=short, whole=whole, percent=percent, flow=flow)
-    style, _, _ = environment.loader.get_source(environment, 'page.css')
+    style, _, _ = loader.get_source(environment, 'page.css')
     names = dict.fromkeys(one.dataset for one in found.scores)
     datasets = [{'name': name, 'count': sum(one.dataset == name for one in found.scores)} for name in names]
     energies = energy_rows(found.cost)
@@ -51,7 +52,7 @@ def _figures(found: Findings) -> Mapping[str, Markup | None]:
         known = any(layer.potentials.size for layer in found.activity)
         drawn.update(rates=figures.firing_rates(found.activity), counts=figures.counts(found.activity),
                      potentials=figures.potentials(found.activity) if known else None)
-    return {name: svg and Markup(svg) for name, svg in drawn.items()}
+    return {name: None if svg is None else Markup(svg) for name, svg in drawn.items()}
 
 
 def _example(example: Any) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def _example(example: Any) -> dict[str, Any]:
 def data_uri(pixels: np.ndarray) -> str:
     """A picture (H, W, C) uint8, RGB or grey, as the address of an embedded PNG."""
     encoded = cv2.imencode('.png', pixels[..., ::-1] if pixels.shape[-1] == 3 else pixels)[1]
-    return f'data:image/png;base64,{base64.b64encode(encoded).decode()}'
+    return f'data:image/png;base64,{base64.b64encode(encoded.data).decode()}'
 
 
 def _sigmas(found: Findings) -> str:
@@ -89,7 +90,7 @@ def whole(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     """A share of 0..1 in per cent."""
-    return MISSING if _is_missing(value) else f'{short(100 * value)} %'
+    return MISSING if value is None or _is_missing(value) else f'{short(100 * value)} %'
 
 
 def flow(network: Mapping[str, Any]) -> str:

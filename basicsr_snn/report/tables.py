@@ -1,7 +1,6 @@
 """The tables of a report as rows of numbers; the page formats them."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from basicsr_snn.activity import LayerActivity, dead_share, saturated_share
@@ -119,7 +118,7 @@ def _neuron_row(neurons: LayerActivity) -> LayerRow:
     return LayerRow(neurons.name, '', '', 0.0, 0.0, 0.0, neurons.firing_rate, *_channels(neurons))
 
 
-def _channels(neurons: LayerActivity | None) -> Iterator[float | int | None]:
+def _channels(neurons: LayerActivity | None) -> tuple[int | None, float | None, float | None]:
     if neurons is None:
-        return iter((None, None, None))
-    return iter((len(neurons.channel_rates), dead_share([neurons]), saturated_share([neurons])))
+        return None, None, None
+    return len(neurons.channel_rates), dead_share([neurons]), saturated_share([neurons])

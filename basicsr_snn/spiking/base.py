@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -40,10 +40,22 @@ class Neuron(ABC):
     is_signed = False
     leaks = True
     whole_sequence = False
-    takes_sequences = True
     carries_state = False
-    rest = 0.0
-    amplitude: Tensor | None = None
+
+    if TYPE_CHECKING:
+        def __call__(self, x: Tensor) -> Tensor: ...
+
+    @property
+    def takes_sequences(self) -> bool:
+        return True
+
+    @property
+    def rest(self) -> float:
+        return 0.0
+
+    @property
+    def amplitude(self) -> Tensor | None:
+        return None
 
     @abstractmethod
     def reset(self) -> None:
@@ -54,6 +66,13 @@ class Neuron(ABC):
         """Membrane potential from which it fires at the start of a training, the mean over channels; None: it has no
         threshold."""
         return None if self.amplitude is None else float(self.amplitude.detach().mean())
+
+    def membrane_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the spikes of one step (1, N, C, H, W) add to membranes, of that shape, and how many there are.
+
+        Asked only of the neurons that :mod:`basicsr_snn.models.captured_step` lets send values.
+        """
+        raise NotImplementedError
 
     def state(self) -> tuple[Any, ...]:
         """Its membrane state: (N, C, ...) tensors, or numbers at rest; neutral: none is kept between calls."""
@@ -106,7 +125,7 @@ NeuronOptions = Annotated[Mapping[str, Any], 'neuron']
 HiddenNeuronOptions = Annotated[Mapping[str, Any], 'hidden_neuron']
 """What differs from the ``neuron:`` block beside it."""
 
-NEURONS: dict[str, type[Neuron]] = {}
+NEURONS: dict[str, Callable[..., Neuron]] = {}
 """Neuron layers by the name that options give them; each is built from the channels of the layer and its options."""
 
 Kind = TypeVar('Kind', bound=type[Neuron])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from basicsr_snn.spiking.base import Neuron
 from basicsr_snn.spiking.neurons import build_neuron
 from basicsr_snn.spiking.ternary import TernaryConv2d
 
@@ -48,12 +49,15 @@ class SpikingConv(nn.Module):
     stand_in: Callable[[Tensor], Tensor] | None = None
     sends_values = False
     events: Tensor | None = None
+    neuron: Neuron
+    conv: SpikeConv2d | TernaryConv2d
+    norm: nn.BatchNorm2d | nn.Identity
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, neuron: Mapping[str, Any],
                  norm: str = 'none', stride: int = 1, gain: float = 1.0, weights: str = 'float') -> None:
         super().__init__()
         self.neuron = build_neuron(neuron, in_channels)
-        kind = TernaryConv2d if weights == 'ternary' else SpikeConv2d
+        kind: type[SpikeConv2d | TernaryConv2d] = TernaryConv2d if weights == 'ternary' else SpikeConv2d
         self.conv = kind(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
         self.norm = nn.BatchNorm2d(out_channels) if norm == 'bn' else nn.Identity()
         self.amplitude_folded = False
@@ -92,8 +96,8 @@ class SpikingConv(nn.Module):
             self.amplitude_folded = True
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv.weight, self.conv.bias = nn.utils.fusion.fuse_conv_bn_weights(
-                self.conv.weight, self.conv.bias, self.norm.running_mean, self.norm.running_var, self.norm.eps,
-                self.norm.weight, self.norm.bias)
+                self.conv.weight, self.conv.bias, self.norm.get_buffer('running_mean'),
+                self.norm.get_buffer('running_var'), self.norm.eps, self.norm.weight, self.norm.bias)
             self.norm = nn.Identity()
 
 

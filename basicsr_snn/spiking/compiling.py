@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from basicsr.utils import get_root_logger
@@ -39,7 +40,7 @@ class Kernel:
         self.plain = function
         self._compiled = torch.compile(function, dynamic=True, fullgraph=True)
 
-    def __call__(self, *args: object) -> object:
+    def __call__(self, *args: object) -> Any:
         if not Kernel.broken:
             try:
                 return self._compiled(*args)

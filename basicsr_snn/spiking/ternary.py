@@ -1,7 +1,9 @@
 """Ternary weights: -1, 0 or 1 times one scale a layer (TWN, arXiv 1605.04711), in two bits each."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import torch
@@ -46,7 +48,7 @@ def pack(codes: Tensor) -> Tensor:
     """Codes -1, 0, 1 of any shape, four a byte: (ceil(L / 4),) uint8."""
     flat = (codes.flatten() + 1).to(torch.uint8)
     filled = torch.cat([flat, flat.new_ones(-len(flat) % WEIGHTS_A_BYTE)]).view(-1, WEIGHTS_A_BYTE)
-    return sum(filled[:, place] << (2 * place) for place in range(WEIGHTS_A_BYTE))
+    return reduce(operator.or_, (filled[:, place] << (2 * place) for place in range(WEIGHTS_A_BYTE)))
 
 
 def unpack(packed: Tensor, shape: torch.Size) -> Tensor:
@@ -62,6 +64,8 @@ class TernaryConv2d(nn.Conv2d):
     Arguments are those of ``nn.Conv2d``.
     """
 
+    codes: Tensor
+    scale: Tensor
     packed_weights = 0
     """Number of weights that are held as codes."""
 

@@ -39,6 +39,7 @@ def says(meaning: str, example: Any = None, builds: Kind | None = None) -> msgsp
         example: A value to type, for the sentence about a wrong one; the default where there is none.
         builds: What the block builds, where it has a ``type:``.
     """
-    built = {} if builds is None else {'extra': {'builds': builds},
-                                       'extra_json_schema': {'allOf': [{'$ref': f'#/$defs/{builds}'}]}}
-    return msgspec.Meta(description=meaning or None, examples=None if example is None else [example], **built)
+    return msgspec.Meta(
+        description=meaning or None, examples=None if example is None else [example],
+        extra=None if builds is None else {'builds': builds},
+        extra_json_schema=None if builds is None else {'allOf': [{'$ref': f'#/$defs/{builds}'}]})

@@ -12,7 +12,7 @@ import operator
 import re
 import types
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 import torch
@@ -64,7 +64,8 @@ def block_of(kind: Kind, name: str) -> type[Block]:
         return DATASETS.get(name, OtherDataset)
     if kind == 'scheduler':
         return SCHEDULERS[name]
-    kind = {'feature_loss': 'loss', 'hidden_neuron': 'neuron'}.get(kind, kind)
+    like: dict[Kind, Kind] = {'feature_loss': 'loss', 'hidden_neuron': 'neuron'}
+    kind = like.get(kind, kind)
     return _declared_by(known(kind)[name], kind, name)
 
 
@@ -105,8 +106,8 @@ def _declared_by(built: Callable[..., Any], kind: Kind, name: str) -> type[Block
     fields = [(p.name, Annotated[_readable(hints.get(p.name, _told_by(p.default))),
                                  says(meanings.get(p.name, ''))], *_default(p))
               for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    return msgspec.defstruct(name, fields, bases=(BASES.get(kind, AnyBuilt),), kw_only=True,
-                             forbid_unknown_fields=not takes_any)
+    return cast('type[Block]', msgspec.defstruct(name, fields, bases=(BASES.get(kind, AnyBuilt),), kw_only=True,
+                                                 forbid_unknown_fields=not takes_any))
 
 
 def _default(parameter: inspect.Parameter) -> list[Any]:
@@ -129,7 +130,8 @@ def _readable(annotation: Any) -> Any:
     """The part of an annotation that YAML can hold; ``Any`` where there is none."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return Annotated[dict[str, Any], says('', builds=arguments[1])] if isinstance(arguments[1], str) else annotation
+        built = arguments[1] if isinstance(arguments[1], str) else None
+        return Annotated[dict[str, Any], says('', builds=cast('Kind', built))] if built else annotation
     if origin in (Union, types.UnionType):
         parts = [part for part in map(_readable, arguments) if part is not Any]
         return functools.reduce(operator.or_, parts) if parts else Any

@@ -42,7 +42,8 @@ class GaussianDenoisingDataset(LoadedDataset, kw_only=True):
     """
 
     dataroot_gt: Annotated[str, says('Folder of clean pictures, or an lmdb (`.lmdb`).', 'datasets/BSD432')]
-    io_backend: Annotated[IoBackend | None, says('Where pictures are read from; told by the path.')] = None
+    io_backend: Annotated[  # a struct here, where the loader takes any keys
+        IoBackend | None, says('Where pictures are read from; told by the path.')] = None  # type: ignore[assignment]
     in_ch: Annotated[Literal[3, 1], says('Channels: 3 (RGB), or 1 (grey; colour becomes BT.601 luminance).')] = 3
     sigma: Annotated[Sigma | None, says('Noise level, standard deviation on the 0..255 scale.', 25)] = None
     sigma_range: Annotated[tuple[Sigma, Sigma] | None, says(
@@ -62,5 +63,5 @@ class GaussianDenoisingDataset(LoadedDataset, kw_only=True):
     repeat: Annotated[Count, says('Training: how often the list of pictures holds each picture.')] = 1
 
 
-DATASETS = {'GaussianDenoisingDataset': GaussianDenoisingDataset}
+DATASETS: dict[str, type[LoadedDataset]] = {'GaussianDenoisingDataset': GaussianDenoisingDataset}
 """Blocks of the data sets whose keys are all known, by name; of others the loader's keys are."""

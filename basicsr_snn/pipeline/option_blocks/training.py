@@ -74,6 +74,7 @@ class CosineAnnealingRestartLR(Block, kw_only=True):
     eta_min: Annotated[NotNegative, says('Learning rate at the end of a period.', 0.000001)] = 0
 
 
-SCHEDULERS = {'MultiStepLR': MultiStepRestartLR, 'MultiStepRestartLR': MultiStepRestartLR,
-              'CosineAnnealingRestartLR': CosineAnnealingRestartLR}
+SCHEDULERS: dict[str, type[Block]] = {
+    'MultiStepLR': MultiStepRestartLR, 'MultiStepRestartLR': MultiStepRestartLR,
+    'CosineAnnealingRestartLR': CosineAnnealingRestartLR}
 """Blocks of the schedulers that BasicSR knows, by name."""

@@ -21,7 +21,7 @@ from basicsr_snn.spiking.neurons.phase import PhaseIF  # noqa: E402
 from basicsr_snn.spiking.neurons.spikingjelly_nodes import ForeignNeuron  # noqa: E402
 
 
-def build_neuron(spec: NeuronOptions, channels: int) -> nn.Module:
+def build_neuron(spec: NeuronOptions, channels: int) -> Neuron:
     """Build one neuron layer.
 
     Args:
@@ -51,14 +51,14 @@ def options_of(name: str) -> set[str]:
     return set(inspect.signature(NEURONS[name]).parameters) - {'channels'}
 
 
-def neuron_of(module: nn.Module) -> Neuron | None:
+def neuron_of(module: nn.Module | Neuron) -> Neuron | None:
     """The contract of a module: its own, that of a neuron of SpikingJelly's told from outside, or none."""
     if isinstance(module, Neuron):
         return module
     return ForeignNeuron(module) if isinstance(module, neuron.BaseNode) else None
 
 
-def is_spiking(module: nn.Module) -> bool:
+def is_spiking(module: nn.Module | Neuron) -> bool:
     """Whether a module is a neuron layer that emits spikes."""
     found = neuron_of(module)
     return found is not None and found.is_spiking
