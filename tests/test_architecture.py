@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,19 @@ def test_spikingjelly_is_imported_where_neurons_and_graphs_are_made_only():
              and any(isinstance(node, ast.ImportFrom | ast.Import)
                      and 'spikingjelly' in ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())))}
     assert users <= {'spiking', 'energy', 'exporting', 'activity'}
+
+
+REPOSITORY = PACKAGE.parent
+SCRIPTS = sorted(file for folder in ('benchmarks', 'examples', 'scripts', 'studies', 'tools')
+                 for file in REPOSITORY.glob(f'{folder}/**/*.py'))
+
+
+@pytest.mark.parametrize('script', SCRIPTS, ids=lambda script: str(script.relative_to(REPOSITORY)))
+def test_scripts_import_what_the_package_has(script):
+    taken = [(node.module, alias.name) for node in ast.walk(ast.parse(script.read_text(encoding='utf-8')))
+             if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] == 'basicsr_snn'
+             for alias in node.names]
+    missing = [f'{module}.{name}' for module, name in taken
+               if not hasattr(importlib.import_module(module), name)
+               and importlib.util.find_spec(f'{module}.{name}') is None]
+    assert missing == []
