@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and the near matches that its sentence offers."""
+"""The one exception for a user's mistake, and what its sentence is made of: other errors' words, near matches."""
 from __future__ import annotations
 
 import difflib
@@ -16,6 +16,11 @@ class UserError(ValueError):
 def first_line(error: BaseException, longest: int = 120) -> str:
     """What an error says, in its first line and at most ``longest`` characters, for the middle of a sentence."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:longest]
+
+
+def one_line(error: Exception) -> str:
+    """All that an error says, on one line."""
+    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def near_matches(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:

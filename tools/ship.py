@@ -19,7 +19,7 @@ import yaml
 from basicsr_snn import zoo
 from basicsr_snn.bench.training_log import read_training_log
 from basicsr_snn.pipeline.option_files import read_options
-from basicsr_snn.spiking.neurons import count_limit, is_neuron, is_spiking
+from basicsr_snn.spiking.neurons import neurons_in
 from basicsr_snn.spiking.ternary import packed_state
 
 CURVES = Path(__file__).with_name('results') / 'curves.csv'
@@ -74,13 +74,14 @@ def main() -> None:
     if not args.goes_on or zoo.sha256_of(file) != shipped_before:  # else the curve has these steps
         write_curve(args.name, log.curve, args.goes_on)
     train = options['datasets']['train']
-    spiking = any(map(is_spiking, built.modules()))
+    neurons = neurons_in(built)
+    spiking = any(neuron.is_spiking for neuron in neurons)
     start = (options.get('path') or {}).get('pretrain_network_g')
     row = {
         'name': args.name, 'task': args.task, 'role': 'student', 'file': file.name,
         'sha256': zoo.sha256_of(file), 'network': network,
         'neuron': network.get('neuron', {}).get('type', 'SignedILIF'), 'T': network.get('T', 1) if spiking else None,
-        'D': max(map(count_limit, filter(is_neuron, built.modules()))) if spiking else None,
+        'D': max(neuron.max_count for neuron in neurons) if spiking else None,
         'noise': train.get('sigma', train.get('sigma_range')), 'licence': LICENCE,
         'source': f'basicsr-snn train -opt {args.opt}',
         'training': {

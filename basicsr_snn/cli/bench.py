@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, one_line
 from basicsr_snn.inference.self_ensemble import VIEWS
 
 if TYPE_CHECKING:
@@ -171,8 +171,7 @@ def _row(candidate: Candidate, pictures: EvaluationSet, cache: RowCache, console
         kept = cache.find(candidate)
         row = kept or measure(candidate, pictures, on_picture)
     except Exception as error:  # one network must not cost the others; it is a row with its reason, and sets the status
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        return Row(candidate.name, candidate.arch, error=reason)
+        return Row(candidate.name, candidate.arch, error=one_line(error))
     if kept is None:
         try:
             cache.keep(candidate, row)

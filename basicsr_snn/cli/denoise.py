@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.errors import UserError, near_matches, one_line
 from basicsr_snn.inference.self_ensemble import VIEWS
 from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
@@ -187,7 +187,7 @@ class _Batch:
                 try:
                     self._restore_one(source, target)
                 except Exception as error:  # one bad file must not cost the others; it is reported and sets the status
-                    self.failures.append((source, ' '.join(str(error).split()) or type(error).__name__))
+                    self.failures.append((source, one_line(error)))
 
     def _restore_one(self, source: Path, target: Path) -> None:
         from basicsr_snn.images.files import format_for, read_picture, write_picture

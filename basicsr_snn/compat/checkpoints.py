@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from basicsr_snn.compat.replacing import module, replaced, replaces
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, first_line
 
 
 class TorchWithAtomicSave(types.ModuleType):
@@ -65,7 +65,7 @@ def resume_without_cuda(upstream: Callable[..., Any], opt: dict[str, Any]) -> di
     try:
         return _read_checkpoint(opt, Path(path))
     except Exception as error:
-        raise UserError(f'path: resume_state is {path}, which cannot be resumed ({_first_line(error)}); allowed is a '
+        raise UserError(f'path: resume_state is {path}, which cannot be resumed ({_told_by(error)}); allowed is a '
                         'whole <iteration>.state with its networks: name one, or type --auto_resume.') from error
 
 
@@ -76,7 +76,7 @@ def _newest_readable_state(opt: dict[str, Any]) -> dict[str, Any] | None:
         try:
             return _read_checkpoint(opt, file)
         except Exception as error:  # not by the logger: it would miss its file if it were made this early
-            warnings.warn(f'Checkpoint {file.stem} in {folder} is broken ({_first_line(error)}); trying an older one.',
+            warnings.warn(f'Checkpoint {file.stem} in {folder} is broken ({_told_by(error)}); trying an older one.',
                           stacklevel=2)
     if files:
         raise UserError(f'--auto_resume found {len(files)} checkpoints in {folder}, but a whole one is needed; restore '
@@ -101,5 +101,5 @@ def _read_checkpoint(opt: dict[str, Any], file: Path) -> dict[str, Any]:
     return state
 
 
-def _first_line(error: Exception) -> str:
-    return f'{type(error).__name__}: {error}'.splitlines()[0]
+def _told_by(error: Exception) -> str:
+    return f'{type(error).__name__}: {first_line(error)}'

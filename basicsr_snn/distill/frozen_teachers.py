@@ -16,7 +16,7 @@ from basicsr_snn.distill.hints import Hint, build_hint
 from basicsr_snn.distill.schedules import build_schedule
 from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher
 from basicsr_snn.distill.teaching import Lesson, Teaching
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.inference.calling import restore
 
 ADAPTERS = 'net_adapters'
@@ -140,5 +140,5 @@ def _probed(net: nn.Module, role: str, probe: Tensor) -> dict[str, tuple[int, ..
         return feature_shapes(net, probe)
     except RuntimeError as error:
         raise UserError(f'The {role} {type(net).__name__} cannot read pictures of {probe.shape[1]} channels '
-                        f'({str(error).splitlines()[0]}); choose a {role} for in_ch: {probe.shape[1]} of the training '
+                        f'({first_line(error, 160)}); choose a {role} for in_ch: {probe.shape[1]} of the training '
                         'set.') from error

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from basicsr.utils import options as basicsr_options
 
-from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.errors import UserError, near_matches, one_line
 from basicsr_snn.pipeline.option_checks import READ_BY_THE_PARSER, check_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
@@ -22,7 +22,7 @@ def read_options(file: str | Path) -> dict[str, Any]:
     try:
         options = yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())}); mend that line.') from error
+        raise UserError(f'{file} is not valid YAML ({one_line(error)}); mend that line.') from error
     if not isinstance(options, Mapping) or 'model_type' not in options:
         raise UserError(f'{file} names no model_type, so it is no option file; start from one such as '
                         'options/train/demo.yml.')
