@@ -21,9 +21,6 @@ from basicsr_snn.images.noise import NoiseLevel, add_gaussian_noise, add_trainin
 
 PHASES = ('train', 'val', 'test')
 TRAIN_ONLY = ('gt_size', 'use_hflip', 'use_rot', 'repeat')
-OPTION_KEYS = ('dataroot_gt', 'io_backend', 'in_ch', 'sigma', 'sigma_range', 'sigma_list', 'subset', 'recursive',
-               'cache', 'noise_seed', *TRAIN_ONLY)
-"""Options of the dataset itself; BasicSR's data loader reads more from the same block."""
 CACHE_LIMIT = 1_000_000_000
 
 

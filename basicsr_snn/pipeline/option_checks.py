@@ -7,7 +7,6 @@ for the ``train:`` block of ``SRModel``, whose keys are known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
-from types import UnionType
 from typing import Any
 
 import msgspec
@@ -23,9 +22,8 @@ from basicsr_snn.pipeline.option_blocks import OptionFile
 from basicsr_snn.pipeline.option_blocks.built import known, registered
 from basicsr_snn.pipeline.option_blocks.training import StockTrain
 
-READ_BY_THE_PARSER: dict[str, type | UnionType] = {
-    'name': str, 'num_gpu': int | str, 'datasets': Mapping, 'path': Mapping}
-"""Keys without which, and without values of which kind, BasicSR's parser breaks."""
+READ_BY_THE_PARSER = ('name', 'num_gpu', 'datasets', 'path')
+"""Keys without which BasicSR's parser breaks."""
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import yaml
 from basicsr.utils import options as basicsr_options
 
 from basicsr_snn.errors import UserError, near_matches, one_line
-from basicsr_snn.pipeline.option_checks import READ_BY_THE_PARSER, check_options
+from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
 
@@ -37,13 +38,27 @@ def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[s
     """
     command_line = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     command_line.add_argument('-opt')
-    if (file := command_line.parse_known_args()[0].opt) is not None:
-        options = read_options(file)
-        if not all(isinstance(options.get(key), kind) for key, kind in READ_BY_THE_PARSER.items()):
-            check_options(options)
+    command_line.add_argument('--force_yml', nargs='+', default=[])
+    given = command_line.parse_known_args()[0]
+    if given.opt is not None:  # the parser breaks on many mistakes
+        check_options(with_forced_values(read_options(given.opt), given.force_yml))
     options, arguments = basicsr_options.parse_options(root_path, is_train)
     check_options(options)
     return options, arguments
+
+
+def with_forced_values(options: Mapping[str, Any], entries: Iterable[str]) -> dict[str, Any]:
+    """Options with the values of ``--force_yml``; entries that name no block are left to BasicSR's parser to refuse."""
+    forced = copy.deepcopy(dict(options))
+    for entry in entries:
+        keys, _, value = entry.partition('=')
+        *parents, last = keys.strip().split(':')
+        block: Any = forced
+        for parent in parents:
+            block = block.get(parent) if isinstance(block, dict) else None
+        if isinstance(block, dict) and value:
+            block[last] = basicsr_options._postprocess_yml_value(value.strip())
+    return forced
 
 
 def keep_datasets(options: dict[str, Any], names: Iterable[str]) -> None:

@@ -186,6 +186,9 @@ def test_unreadable_option_files(tmp_path, capsys):
     ('num_gpu:', 'num_gpus:', 'lacks num_gpu; add `num_gpu:`'),
     ('name: demo', 'name: 7', 'name is 7, which is of another kind than it must be; write name: a_word'),
     ('name: demo', 'name: [1, 2', 'is not valid YAML'),
+    ('manual_seed: 0', 'manual_seed: abc', "manual_seed is 'abc', but must be a number"),
+    ('dataroot_gt: datasets/demo/train', 'dataroot_gt: [a, b]', "dataroot_gt is ['a', 'b'], which is of another kind"),
+    ('pretrain_network_g: ~', 'pretrain_network_g: {file: x.pth}', 'but must be a text; write pretrain_network_g:'),
     ('model_type: ANNSNNDistillModel', 'model_type: SRModel\ndataset: 3', 'lacks'),
 ])
 @pytest.mark.parametrize('verb', ['train', 'test', 'check'])
@@ -197,6 +200,19 @@ def test_what_the_parser_of_basicsr_trips_over_is_explained(verb, old, new, sent
     Path('bad.yml').write_text(text.replace(old, new, 1))
     assert main([verb, '-opt', 'bad.yml']) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_forced_values_are_checked_in_the_place_of_those_of_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path('bad.yml').write_text((REPOSITORY / 'options/train/demo.yml').read_text().replace('num_gpu: auto',
+                                                                                           'num_gpu: 64'))
+    for forced in ([], ['num_gpu=0', 'train:ema_decay=5'], ['num_gpu=0', 'nowhere:key=1']):
+        assert main(['check', '-opt', 'bad.yml', *(['--force_yml', *forced] if forced else [])]) == 2
+    printed = capsys.readouterr().err
+    assert 'num_gpu is 64' in printed
+    assert 'train: ema_decay is 5, but must be a number from 0 to 1; write ema_decay: 0.999.' in printed
+    assert 'the option file has no block "nowhere"' in printed
+    assert printed.count('num_gpu is 64') == 1
 
 
 def test_training_refuses_bad_options_before_it_makes_anything(tmp_path, monkeypatch, capsys):
