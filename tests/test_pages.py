@@ -19,8 +19,8 @@ from scores import read_table
 from basicsr_snn import zoo
 from basicsr_snn.archs.spikerir_arch import SIZES, SpikerIR
 from basicsr_snn.cli.main import VERBS
-from basicsr_snn.data.gaussian_denoising_dataset import OPTION_KEYS
 from basicsr_snn.losses.hint_loss import CRITERIA
+from basicsr_snn.pipeline.option_blocks.datasets import GaussianDenoisingDataset
 from basicsr_snn.pipeline.option_blocks.distillation import Hint, Teacher
 from basicsr_snn.spiking.neurons import NEURONS
 
@@ -173,8 +173,8 @@ def test_commands_page_is_that_of_the_parsers():
 
 def test_pages_name_every_key_neuron_and_verb():
     pages = '\n'.join(page.read_text(encoding='utf-8') for page in DOCS.rglob('*.md'))
-    names = [*inspect.signature(SpikerIR).parameters, *SIZES, *NEURONS, *OPTION_KEYS, *Hint.__struct_fields__,
-             *Teacher.__struct_fields__, *CRITERIA]
+    names = [*inspect.signature(SpikerIR).parameters, *SIZES, *NEURONS, *CRITERIA,
+             *GaussianDenoisingDataset.__struct_fields__, *Hint.__struct_fields__, *Teacher.__struct_fields__]
     absent = [name for name in names if not re.search(rf'\b{name}\b', pages) and name != 'io_backend']
     assert absent == []
     assert [verb for verb in VERBS if f'basicsr-snn {verb}' not in README and verb != 'prepare'] == []
