@@ -13,7 +13,7 @@ from basicsr_snn import zoo
 from basicsr_snn.spiking.neurons.phase import phase_form
 
 if TYPE_CHECKING:
-    from scores import Score
+    from score_row import Score
 
 README, RESULTS = Path('README.md'), Path('docs/results')
 CARDS = RESULTS / 'cards'

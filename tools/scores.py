@@ -18,6 +18,7 @@ import basicsr_snn  # noqa: F401 - before basicsr
 from page import write_pages
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
+from score_row import Score
 from torch import Tensor
 
 from basicsr_snn import zoo
@@ -35,28 +36,6 @@ SIGMAS = (15, 25, 50)
 VIEWED = {'spikerir_small_color25': (2, 8), 'spikerir_small_gray25': (2, 8), 'spikerir_base_color25': (2,)}
 """On how many views of the first set's pictures some students are also measured: each costs one more time."""
 GREY_ANNS = Path('options/test/DnCNN'), Path('options/test/FFDNet')
-
-
-@dataclass(frozen=True)
-class Score:
-    """One network on one set at one noise level: means over ``pictures``; costs a pixel where they are counted."""
-
-    set: str
-    sigma: int
-    name: str
-    weights: str
-    pictures: int
-    psnr: str
-    ssim: str
-    params: str
-    macs_per_px: str
-    acs_per_px: str
-    events_per_neuron: str
-    nj_per_px: str
-
-    @property
-    def key(self) -> tuple[str, int, str, str]:
-        return self.set, self.sigma, self.name, self.weights
 
 
 @dataclass(frozen=True)

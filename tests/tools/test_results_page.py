@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import page
-from scores import Score
+from score_row import Score
 
 
 def test_the_table_of_results_sorts_references_students_teachers():
