@@ -106,8 +106,8 @@ def start_from_counts(net: SpikerIR, counting: Mapping[str, Tensor]) -> None:
         neuron = layer.neuron
         if not (isinstance(neuron, SignedILIF) and (neuron.D, neuron.lowest, neuron.decay) == (1, 0, 1.0)):
             raise UserError('counts become spikes of a binary neuron without leak, but the student has '
-                            f'{" ".join(str(neuron).split())}; write neuron: {{type: SignedILIF, D: 1, lowest: 0, '
-                            'decay: 1.0} and no hidden or stages.')
+                            f'{" ".join(str(neuron).split())}; write neuron: {{type: SignedILIF, D: 1, '
+                            'lowest: 0, decay: 1.0} and no hidden or stages.')
     _refuse_others(net, counting)
     net.load_state_dict({name: tensor + math.log(net.T) if name.endswith(THRESHOLD) else tensor
                          for name, tensor in counting.items()})
