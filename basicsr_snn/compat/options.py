@@ -14,6 +14,7 @@ from basicsr_snn.compat.replacing import module, replaces
 from basicsr_snn.errors import UserError, near_matches
 
 OWN_FOLDERS = ('experiments_root', 'models', 'training_states', 'results_root', 'log', 'visualization')
+BLOCK = yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG
 INTEGER = re.compile(r'[-+]?\d+')
 NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?')
 NUMBER_WITH_EXPONENT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
@@ -21,11 +22,31 @@ NUMBER_WITH_EXPONENT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
 
 @replaces('ordered_yaml', 'basicsr.utils.options')
 def read_exponents_as_numbers(upstream: Callable[[], tuple[type, type]]) -> tuple[type, type]:
-    """PyYAML follows YAML 1.1 and reads `lr: 1e-3` as a string (yaml/pyyaml#173); only BasicSR's loader is changed."""
-    loader, dumper = upstream()
-    own: Any = type('OptionLoader', (loader,), {})
-    own.add_implicit_resolver('tag:yaml.org,2002:float', NUMBER_WITH_EXPONENT, list('-+.0123456789'))
-    return own, dumper
+    """PyYAML follows YAML 1.1 and reads `lr: 1e-3` as a string (yaml/pyyaml#173); only BasicSR's loader is changed.
+
+    Of a key that stood twice in one block only the last counted, without a word: that is refused.
+    """
+    upstream_loader, dumper = upstream()
+    loader: Any = type('OptionLoader', (upstream_loader,), {})
+    loader.add_implicit_resolver('tag:yaml.org,2002:float', NUMBER_WITH_EXPONENT, list('-+.0123456789'))
+    make_block = loader.yaml_constructors[BLOCK]
+
+    def make_checked_block(loader: Any, node: yaml.MappingNode) -> Any:
+        _refuse_repeated_keys(node)
+        return make_block(loader, node)
+
+    loader.add_constructor(BLOCK, make_checked_block)
+    return loader, dumper
+
+
+def _refuse_repeated_keys(block: yaml.MappingNode) -> None:
+    lines: dict[str, int] = {}
+    for key in (key for key, _ in block.value if isinstance(key, yaml.ScalarNode)):
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            raise UserError(f'The option file has `{key.value}:` twice in one block, in lines {lines[key.value]} and '
+                            f'{line}, but a key stands once; take one of them out.')
+        lines[key.value] = line
 
 
 @replaces('_postprocess_yml_value', 'basicsr.utils.options')

@@ -135,6 +135,13 @@ def test_exponents_are_numbers_for_basicsr_only():
     assert yaml.load('1e-3', Loader=yaml.Loader) == '1e-3'
 
 
+def test_a_key_that_stands_twice_in_one_block_is_refused():
+    assert load_options('a: {x: 1}\nb: {x: 2}\n') == {'a': {'x': 1}, 'b': {'x': 2}}
+    with pytest.raises(UserError, match='has `x:` twice in one block, in lines 2 and 4, but a key stands once'):
+        load_options('a:\n  x: 1\n  y: 2\n  x: 1\n')
+    assert yaml.load('{x: 1, x: 2}', Loader=yaml.Loader) == {'x': 2}
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(['{!r}', '{:e}', '{:.0e}', '{:E}']))
 def test_every_written_float_is_read_as_python_reads_it(number, form):
     text = form.format(number)
