@@ -36,7 +36,7 @@ SCHEMA = REPOSITORY / 'docs/reference/options.schema.json'
 OUR_MODELS = ('SNNModel', 'ANNSNNDistillModel')
 
 OURS = {
-    'dataset': ('GaussianDenoisingDataset',),
+    'dataset': ('GaussianDenoisingDataset', 'PairedImageDataset'),
     'network': ('SpikerIR', 'ESDNet', 'DnCNN', 'FFDNet', 'PretrainedANN'),
     'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'DSRIFNode', 'relu',
                'linear'),

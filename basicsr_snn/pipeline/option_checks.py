@@ -19,7 +19,8 @@ from basicsr_snn.inference.contract import is_built_with_weights
 from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.pipeline.block_check import BlockCheck
 from basicsr_snn.pipeline.option_blocks import OptionFile
-from basicsr_snn.pipeline.option_blocks.built import known, registered
+from basicsr_snn.pipeline.option_blocks.built import block_of, known, registered
+from basicsr_snn.pipeline.option_blocks.datasets import GaussianDenoisingDataset
 from basicsr_snn.pipeline.option_blocks.training import StockTrain
 
 READ_BY_THE_PARSER = ('name', 'num_gpu', 'datasets', 'path')
@@ -67,6 +68,8 @@ def _check_our_model(check: BlockCheck, options: Mapping[str, Any]) -> None:
     check.block(options, OptionFile, also=[key for key in options if str(key).startswith('network_')])
     check.required_keys(options, 'The option file', ['train', 'logger'] if training else ['val'])
     _check_datasets(check, options.get('datasets'), training)
+    _check_pairs(check, options)
+    _check_channels(check, options)
     if isinstance(options.get('val'), Mapping):
         _check_validation(check, options['val'], training)
     if isinstance(options.get('train'), Mapping):
@@ -94,6 +97,40 @@ def _check_datasets(check: BlockCheck, datasets: Any, training: bool) -> None:
     if training and datasets and 'train' not in datasets:
         check.mistakes.append('datasets lacks a train: block, and the option file has a train: block; add '
                               '`datasets: {train: ...}`.')
+
+
+def _check_pairs(check: BlockCheck, options: Mapping[str, Any]) -> None:
+    """BasicSR reads some keys of pairs without asking whether they are there."""
+    for phase, block in _datasets(options, 'PairedImageDataset'):
+        where = f'datasets: {phase}'
+        if 'scale' not in options:
+            check.mistakes.append(f'{where} is a PairedImageDataset, which reads scale; add `scale: 1` at the top of '
+                                  'the option file.')
+        if phase == 'train':
+            check.required_keys(block, where, ('gt_size', 'use_hflip', 'use_rot'))
+
+
+def _check_channels(check: BlockCheck, options: Mapping[str, Any]) -> None:
+    """A network whose class tells its channels has those of the pictures."""
+    network = options.get('network_g')
+    if not isinstance(network, Mapping) or str(network.get('type')) not in known('network'):
+        return
+    declared = {field.name: field.default for field in msgspec.structs.fields(block_of('network', network['type']))}
+    key = next((key for key in ('in_ch', 'in_nc') if key in declared), None)
+    if key is None:
+        return
+    channels = network.get(key, declared[key])
+    for phase, block in _datasets(options, GaussianDenoisingDataset.__name__):
+        of_pictures = block.get('in_ch', 3)
+        if channels in (1, 3) and of_pictures in (1, 3) and channels != of_pictures:
+            check.mistakes.append(f'network_g: {key} is {channels}, but datasets: {phase} has in_ch: {of_pictures}; '
+                                  f'write {key}: {of_pictures}.')
+
+
+def _datasets(options: Mapping[str, Any], kind: str) -> list[tuple[str, Mapping[str, Any]]]:
+    datasets = options.get('datasets')
+    return [(str(phase), block) for phase, block in (datasets.items() if isinstance(datasets, Mapping) else ())
+            if isinstance(block, Mapping) and block.get('type') == kind]
 
 
 def _check_validation(check: BlockCheck, val: Mapping[str, Any], training: bool) -> None:

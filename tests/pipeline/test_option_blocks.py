@@ -31,6 +31,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 OPTION_FILES = sorted((REPOSITORY / 'options').rglob('*.yml'))
 SCHEMA = json.loads((REPOSITORY / 'docs/reference/options.schema.json').read_text(encoding='utf-8'))
 HKD = REPOSITORY / 'options/train/SpikerIR/hkd_ffdnet_color25.yml'
+PAIRS = {'name': 'a', 'type': 'PairedImageDataset', 'dataroot_gt': 'x', 'dataroot_lq': 'y',
+         'io_backend': {'type': 'disk'}}
 NAN, INFINITE = float('nan'), float('inf')
 
 
@@ -115,6 +117,12 @@ def test_check_and_schema_refuse_the_same(changes, sentence):
     ({'train.optim_g.weight_decay': INFINITE}, 'weight_decay is inf, but must be a number of at least 0'),
     ({'network_g.exit_tolerance': NAN}, 'exit_tolerance is nan, but must be a number'),
     ({'train.scheduler.restart_weights': [1, 1]}, r'1 periods and 2 restart_weights; write restart_weights: \[1\]'),
+    ({'network_g.in_ch': 1, 'datasets.val.in_ch': 1}, 'network_g: in_ch is 1, but datasets: train has in_ch: 3; write'),
+    ({'network_g': {'type': 'DnCNN', 'in_nc': 1, 'out_nc': 1}, 'datasets.train.in_ch': 1},
+     'network_g: in_nc is 1, but datasets: val has in_ch: 3; write in_nc: 3'),
+    ({'datasets.val': PAIRS}, 'datasets: val is a PairedImageDataset, which reads scale; add `scale: 1` at the top'),
+    ({'scale': 1, 'datasets.train': {**PAIRS, 'batch_size_per_gpu': 1, 'num_worker_per_gpu': 0, 'gt_size': 8}},
+     'datasets: train lacks use_hflip, use_rot; add `use_hflip:` and `use_rot:`'),
     ({'train': None}, 'The option file lacks train'),
     ({'datasets.train_2': {'name': 'a', 'type': 'GaussianDenoisingDataset', 'dataroot_gt': 'b', 'sigma': 1}},
      'train_2 is no phase'),
@@ -130,8 +138,9 @@ def test_what_a_schema_cannot_say_is_checked_too(changes, sentence):
     {'train.total_iter': 3e4, 'train.scheduler.periods': [3e4], 'val.val_freq': 5e3},  # as BasicSR's users write
     {'train.warmup_iter': -1}, {'datasets.train.cache': None}, {'train.pixel_opt': {'type': 'CharbonnierLoss'}},
     {'network_g': {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3}},
-    {'datasets.val': {'name': 'a', 'type': 'PairedImageDataset', 'dataroot_lq': 'x', 'meta_info_file': 'y'}},
-    {'distill.hints.0.name': 1}, {'network_g': {'type': 'SpikerIR', 'neuron': {'type': 'LIFNode', 'v_reset': None}}},
+    {'datasets.val': {'name': 'a', 'type': 'SingleImageDataset', 'dataroot_lq': 'x', 'meta_info_file': 'y'}},
+    {'scale': 1, 'datasets.val': PAIRS}, {'distill.hints.0.name': 1},
+    {'network_g': {'type': 'SpikerIR', 'neuron': {'type': 'LIFNode', 'v_reset': None}}},
     {'network_d': {'type': 'x'}},
 ])
 def test_what_is_right_passes_check_and_schema(changes):

@@ -63,5 +63,26 @@ class GaussianDenoisingDataset(LoadedDataset, kw_only=True):
     repeat: Annotated[Count, says('Training: how often the list of pictures holds each picture.')] = 1
 
 
-DATASETS: dict[str, type[LoadedDataset]] = {'GaussianDenoisingDataset': GaussianDenoisingDataset}
+class PairedImageDataset(LoadedDataset, kw_only=True):
+    """Pairs of a clean and a degraded picture, by BasicSR. The option file needs `scale` at its top, 1 for equal sizes."""
+
+    dataroot_gt: Annotated[str, says('Folder of clean pictures, or an lmdb (`.lmdb`).', 'datasets/rain/clean')]
+    dataroot_lq: Annotated[str, says('Folder of degraded pictures, or an lmdb (`.lmdb`).', 'datasets/rain/rainy')]
+    io_backend: Annotated[Built, says('Where pictures are read from: `{type: disk}` or `{type: lmdb}`.',
+                                      {'type': 'disk'})]
+    meta_info_file: Annotated[str | None, says('Text file with a name a line, in the place of the whole folder.',
+                                               'datasets/rain/names.txt')] = None
+    filename_tmpl: Annotated[str, says('Name of the degraded picture, `{}` the name of the clean one.')] = '{}'
+    gt_size: Annotated[Count | None, says('Training: side of the square crop of the clean picture; required.',
+                                          64)] = None
+    use_hflip: Annotated[bool | None, says('Training: whether pairs are mirrored left to right; required.',
+                                           True)] = None
+    use_rot: Annotated[bool | None, says('Training: whether pairs are mirrored and transposed; required.', True)] = None
+    color: Annotated[Literal['y'] | None, says('`y` takes the luminance only.', 'y')] = None
+    mean: Annotated[list[float] | None, says('Subtracted from each channel.', [0.5, 0.5, 0.5])] = None
+    std: Annotated[list[float] | None, says('By which each channel is divided.', [0.5, 0.5, 0.5])] = None
+
+
+DATASETS: dict[str, type[LoadedDataset]] = {'GaussianDenoisingDataset': GaussianDenoisingDataset,
+                                            'PairedImageDataset': PairedImageDataset}
 """Blocks of the data sets whose keys are all known, by name; of others the loader's keys are."""
