@@ -32,17 +32,20 @@ def read_exponents_as_numbers(upstream: Callable[[], tuple[type, type]]) -> tupl
     make_block = loader.yaml_constructors[BLOCK]
 
     def make_checked_block(loader: Any, node: yaml.MappingNode) -> Any:
-        _refuse_repeated_keys(node)
+        _refuse_wrong_keys(node)
         return make_block(loader, node)
 
     loader.add_constructor(BLOCK, make_checked_block)
     return loader, dumper
 
 
-def _refuse_repeated_keys(block: yaml.MappingNode) -> None:
+def _refuse_wrong_keys(block: yaml.MappingNode) -> None:
     lines: dict[str, int] = {}
-    for key in (key for key, _ in block.value if isinstance(key, yaml.ScalarNode)):
+    for key, _ in block.value:
         line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise UserError(f'The option file has a list or a block as a key, in line {line}, but a key is one word; '
+                            'write `key: value`.')
         if key.value in lines:
             raise UserError(f'The option file has `{key.value}:` twice in one block, in lines {lines[key.value]} and '
                             f'{line}, but a key stands once; take one of them out.')

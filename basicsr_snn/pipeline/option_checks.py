@@ -6,6 +6,7 @@ for the ``train:`` block of ``SRModel``, whose keys are known.
 """
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sized
 from typing import Any
 
@@ -74,6 +75,8 @@ def _check_our_model(check: BlockCheck, options: Mapping[str, Any]) -> None:
         _check_validation(check, options['val'], training)
     if isinstance(options.get('train'), Mapping):
         _check_training(check, options['train'])
+    if isinstance(options.get('logger'), Mapping):
+        _check_wandb(check, options['logger'])
     if options['model_type'] == 'ANNSNNDistillModel':
         _check_distillation(check, options.get('distill'))
     elif 'distill' in options:
@@ -140,6 +143,19 @@ def _check_validation(check: BlockCheck, val: Mapping[str, Any], training: bool)
         if key not in val:
             instead = 'save_img: false' if key == 'save_img' else 'suffix: ~'
             check.mistakes.append(f'val lacks {key}, which BasicSR reads; add `{instead}`.')
+
+
+def _check_wandb(check: BlockCheck, logger: Mapping[str, Any]) -> None:
+    """A project at Weights & Biases copies the log of TensorBoard, by a package that is not required."""
+    wandb = logger.get('wandb')
+    if not isinstance(wandb, Mapping) or wandb.get('project') is None:
+        return
+    if logger.get('use_tb_logger') is False:
+        check.mistakes.append('logger: wandb has a project, but use_tb_logger is false, and it is the log of '
+                              'TensorBoard that is copied there; write use_tb_logger: true.')
+    if importlib.util.find_spec('wandb') is None:
+        check.mistakes.append('logger: wandb has a project, but the package wandb is not installed; type pip install '
+                              'wandb, or write project: ~.')
 
 
 def _check_training(check: BlockCheck, train: Mapping[str, Any]) -> None:

@@ -22,7 +22,9 @@ def read_options(file: str | Path) -> dict[str, Any]:
         raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
     try:
         options = yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UserError:
+        raise
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # PyYAML lets errors of Python through
         raise UserError(f'{file} is not valid YAML ({one_line(error)}); mend that line.') from error
     if not isinstance(options, Mapping) or 'model_type' not in options:
         raise UserError(f'{file} names no model_type, so it is no option file; start from one such as '

@@ -139,6 +139,8 @@ def test_a_key_that_stands_twice_in_one_block_is_refused():
     assert load_options('a: {x: 1}\nb: {x: 2}\n') == {'a': {'x': 1}, 'b': {'x': 2}}
     with pytest.raises(UserError, match='has `x:` twice in one block, in lines 2 and 4, but a key stands once'):
         load_options('a:\n  x: 1\n  y: 2\n  x: 1\n')
+    with pytest.raises(UserError, match='a list or a block as a key, in line 2, but a key is one word'):
+        load_options('a: 1\n? [1, 2]\n: 3\n')
     assert yaml.load('{x: 1, x: 2}', Loader=yaml.Loader) == {'x': 2}
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import inspect
 import json
 import subprocess
@@ -97,6 +98,7 @@ WRONG = [
     ({'distill.hints.0.weight': -1}, 'distill: hints: 0: weight is -1, but must be a number of at least 0'),
     ({'distill.schedule': {'type': 'cosin'}}, 'distill: schedule: type is "cosin", .* did you mean cosine'),
     ({'distill.teacher.network.nb': 'x'}, "distill: teacher: network: nb is 'x', but must be a number"),
+    ({'train.pixel_opt.reduction': 'none'}, 'train: pixel_opt: reduction is "none", .* did you mean mean or sum'),
     ({'train.rate_opt': None, 'train.tandem': {'every': 5}}, 'train: tandem lacks groups'),
 ]
 
@@ -147,6 +149,16 @@ def test_what_is_right_passes_check_and_schema(changes):
     options = changed(changes)
     check_options(options)
     jsonschema.Draft202012Validator(SCHEMA).validate(options)
+
+
+def test_weights_and_biases_copies_the_log_of_tensorboard(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(UserError, match='wandb is not installed; type pip install wandb, or write project: ~'):
+        check_options(changed({'logger.wandb': {'project': 'a'}}))
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: name)
+    check_options(changed({'logger.wandb': {'project': 'a'}}))
+    with pytest.raises(UserError, match='use_tb_logger is false, and it is the log .* write use_tb_logger: true'):
+        check_options(changed({'logger.wandb': {'project': 'a'}, 'logger.use_tb_logger': False}))
 
 
 def test_recursive_values_are_refused():

@@ -176,6 +176,10 @@ def test_unreadable_option_files(tmp_path, capsys):
     broken.write_text('name: [1, 2\n')
     assert main(['check', '-opt', str(broken)]) == 2
     assert 'is not valid YAML' in capsys.readouterr().err
+    for value in ('2020-13-45', '!!int "abc"', '!!bool "x"', '[' * 3000 + ']' * 3000):
+        broken.write_text(f'name: {value}\n')
+        with pytest.raises(UserError, match='is not valid YAML'):
+            read_options(broken)
     broken.write_text(yaml.safe_dump([1, 2]))
     with pytest.raises(UserError, match='names no model_type'):
         read_options(broken)

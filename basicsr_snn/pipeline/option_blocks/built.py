@@ -29,7 +29,8 @@ NO_SINGLE_TERM = ('PerceptualLoss', 'SpikeRateLoss')
 GIVEN = {'optimizer': ('params',), 'metric': ('img', 'img2'), 'neuron': ('channels',)}
 """Arguments that code gives."""
 
-TYPES = {'optimizer': {'lr': NotNegative, 'weight_decay': NotNegative}}
+TYPES: dict[str, dict[str, Any]] = {'optimizer': {'lr': NotNegative, 'weight_decay': NotNegative},
+                                    'loss': {'reduction': Literal['mean', 'sum']}}
 """Types of arguments that are narrower than their annotations say."""
 
 SWALLOWING = ('metric',)

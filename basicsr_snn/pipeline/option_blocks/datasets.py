@@ -64,7 +64,7 @@ class GaussianDenoisingDataset(LoadedDataset, kw_only=True):
 
 
 class PairedImageDataset(LoadedDataset, kw_only=True):
-    """Pairs of a clean and a degraded picture, by BasicSR. The option file needs `scale` at its top, 1 for equal sizes."""
+    """BasicSR's pairs of a clean and a degraded picture; needs `scale` at the top of the file, 1 for equal sizes."""
 
     dataroot_gt: Annotated[str, says('Folder of clean pictures, or an lmdb (`.lmdb`).', 'datasets/rain/clean')]
     dataroot_lq: Annotated[str, says('Folder of degraded pictures, or an lmdb (`.lmdb`).', 'datasets/rain/rainy')]
