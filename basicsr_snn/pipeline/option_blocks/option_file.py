@@ -5,13 +5,14 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Natural, says
+from basicsr_snn.pipeline.option_blocks.base import Block, Built, Natural, says
 from basicsr_snn.pipeline.option_blocks.distillation import Distill
 from basicsr_snn.pipeline.option_blocks.logger import DistParams, Logger
 from basicsr_snn.pipeline.option_blocks.path import Path
 from basicsr_snn.pipeline.option_blocks.training import Train
 from basicsr_snn.pipeline.option_blocks.validation import Val
 
+Factor = Annotated[int, msgspec.Meta(ge=1, le=16)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=4_000_000_000)]
 """NumPy's generator starts from 32 bits, and each process adds its rank."""
 
@@ -25,7 +26,7 @@ class OptionFile(Block, kw_only=True):
     model_type: Annotated[str, says('`SNNModel`, or `ANNSNNDistillModel` for a training under a teacher.', 'SNNModel')]
     num_gpu: Annotated[Literal['auto'] | Natural, says(
         'Number of GPUs; `auto` takes every GPU there is, or the CPU; 0 is the CPU.', 'auto')]
-    scale: Annotated[Count, says('Factor by which the network enlarges the picture.')] = 1
+    scale: Annotated[Factor, says('Factor by which the network enlarges the picture.')] = 1
     manual_seed: Annotated[Seed | None, says('Seed of weights, crops and noise; another at each start by default.',
                                              0)] = None
     datasets: Annotated[dict[str, Annotated[Built, says('', builds='dataset')]], says(
