@@ -28,11 +28,12 @@ READ_BY_THE_PARSER = ('name', 'num_gpu', 'datasets', 'path')
 """Keys without which BasicSR's parser breaks."""
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(options: Mapping[str, Any], reads_datasets: bool = True) -> None:
     """Check the options of one training or test.
 
     Args:
         options: What an option file holds, parsed by BasicSR or not; a ``train:`` block makes it a training.
+        reads_datasets: Whether the datasets will be read; else only the network is wanted, for other pictures.
 
     Raises:
         UserError: One sentence a mistake, all of them.
@@ -42,6 +43,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     name: Any = options.get('model_type')
     if check.choice(name, 'model_type', models) and issubclass(models[name], SNNModel):
         _check_our_model(check, options)
+        if reads_datasets:
+            _check_pairs(check, options)
+            _check_channels(check, options)
     else:
         _check_other_model(check, options)
     if isinstance(options.get('num_gpu'), int) and options['num_gpu'] > torch.cuda.device_count():
@@ -69,8 +73,6 @@ def _check_our_model(check: BlockCheck, options: Mapping[str, Any]) -> None:
     check.block(options, OptionFile, also=[key for key in options if str(key).startswith('network_')])
     check.required_keys(options, 'The option file', ['train', 'logger'] if training else ['val'])
     _check_datasets(check, options.get('datasets'), training)
-    _check_pairs(check, options)
-    _check_channels(check, options)
     if isinstance(options.get('val'), Mapping):
         _check_validation(check, options['val'], training)
     if isinstance(options.get('train'), Mapping):

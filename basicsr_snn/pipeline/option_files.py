@@ -80,5 +80,5 @@ def network_of_option_file(file: str | Path) -> TrainedNetwork:
         UserError: The file is no option file, has mistakes, or no ``network_g``.
     """
     options = read_options(file)
-    check_options(options)
+    check_options(options, reads_datasets=False)
     return network_of_options(file, options, str(options.get('name') or Path(file).stem))
