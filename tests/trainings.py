@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 import csv
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -94,3 +95,14 @@ def batch(size: int = 16) -> dict:
 def read_csv(file):
     with file.open() as text:
         return list(csv.DictReader(text))
+
+
+def set_values(options: dict, values: dict[str, Any], between: str) -> dict:
+    """Options with other values, in place; their keys are paths whose parts ``between`` joins."""
+    for path, value in values.items():
+        block = options
+        *parents, key = path.split(between)
+        for parent in parents:
+            block = block[int(parent) if isinstance(block, list) else parent]
+        block[key] = value
+    return options

@@ -80,12 +80,14 @@ class WrappedNetwork(Restorer):
         if isinstance(inner, Restorer):
             self.scale, self.multiple_of, self.T = inner.scale, inner.multiple_of, inner.T
             self.takes_sigma, self.receptive_field = inner.takes_sigma, inner.receptive_field
+            self.carries_weights, self.exit_tolerance = inner.carries_weights, inner.exit_tolerance
         self.multiple_of = math.lcm(self.multiple_of, window)
         self._window = window
 
     @cached_property
     def in_ch(self) -> int:  # type: ignore[override]  # found out when it is asked for: it takes a forward
-        return _channels_of(bare(self.net))
+        inner = bare(self.net)
+        return inner.in_ch if isinstance(inner, Restorer) else _channels_of(inner)
 
     @property
     def network(self) -> nn.Module:

@@ -14,7 +14,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.losses.fft_loss import FFTLoss
 from basicsr_snn.losses.rate_loss import MEMORY
-from basicsr_snn.spiking.blocks import SpikingConv
+from basicsr_snn.spiking.blocks import SpikingConv, fan_out_of, spiking_convs
 from basicsr_snn.spiking.neurons.phase import PhaseIF
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
@@ -150,12 +150,10 @@ class CapturedStep:
 def send_values(net: nn.Module, fused: bool) -> list[tuple[SpikingConv, float]]:
     """Let the spikes of a one-step student travel as membrane values; returns its convolutions with their fan-outs."""
     found = []
-    for module in net.modules():
-        if isinstance(module, SpikingConv) and isinstance(module.neuron, SignedILIF | PhaseIF):
-            if isinstance(module.neuron, SignedILIF) and as_restorer(net).T != 1:
+    for layer in spiking_convs(net):
+        if isinstance(layer.neuron, SignedILIF | PhaseIF):
+            if isinstance(layer.neuron, SignedILIF) and as_restorer(net).T != 1:
                 raise UserError('a captured step needs a student of one time step; write T: 1.')
-            module.sends_values, module.neuron.compiled = True, fused
-            conv = module.conv
-            taps = conv.kernel_size[0] * conv.kernel_size[1] / (conv.stride[0] * conv.stride[1])
-            found.append((module, conv.out_channels // conv.groups * taps))
+            layer.sends_values, layer.neuron.compiled = True, fused
+            found.append((layer, fan_out_of(layer.conv)))
     return found

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv
+from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, spiking_convs
 from basicsr_snn.spiking.neurons.phase import PhaseIF
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
@@ -73,11 +73,6 @@ def fit_thresholds(net: SpikerIR, noisy: Tensor, share: float, share_of_head: fl
     finally:
         for handle in handles:
             handle.remove()
-
-
-def spiking_convs(net: nn.Module) -> list[SpikingConv]:
-    """The layers of a network that read spikes, in order of definition."""
-    return [module for module in net.modules() if isinstance(module, SpikingConv)]
 
 
 def _fitted_neuron(layer: SpikingConv) -> SignedILIF | PhaseIF:

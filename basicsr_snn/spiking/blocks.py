@@ -147,8 +147,18 @@ class SpikingUpsample(nn.Module):
         return F.pixel_shuffle(current.flatten(0, 1), 2).unflatten(0, x.shape[:2])
 
 
+def spiking_convs(net: nn.Module) -> list[SpikingConv]:
+    """The layers of a network that read spikes, in order of definition."""
+    return [module for module in net.modules() if isinstance(module, SpikingConv)]
+
+
+def fan_out_of(conv: nn.Conv2d) -> float:
+    """Accumulations of one spike that enters a convolution, away from the borders."""
+    taps = conv.kernel_size[0] * conv.kernel_size[1] / (conv.stride[0] * conv.stride[1])
+    return conv.out_channels // conv.groups * taps
+
+
 def fold_spiking_convs(net: nn.Module) -> None:
     """Fold amplitude and normalisation of every :class:`SpikingConv` in ``net`` into its convolution, in place."""
-    for module in net.modules():
-        if isinstance(module, SpikingConv):
-            module.fold()
+    for layer in spiking_convs(net):
+        layer.fold()

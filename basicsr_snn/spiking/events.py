@@ -7,15 +7,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.blocks import SpikingConv
+from basicsr_snn.spiking.blocks import fan_out_of, spiking_convs
 from basicsr_snn.spiking.neurons import is_spiking
 
 
 class SpikeTaps:
-    """Context in which the spikes of every :class:`SpikingConv` are kept as the network runs.
+    """Context in which the spikes of every :class:`~basicsr_snn.spiking.blocks.SpikingConv` of a network are kept.
 
     Args:
-        net: A network built of :class:`SpikingConv`.
+        net: A network built of :class:`~basicsr_snn.spiking.blocks.SpikingConv`.
 
     Attributes:
         spikes: Integer-valued counts (T*N, C, H, W) that each convolution read, in order of execution.
@@ -26,8 +26,7 @@ class SpikeTaps:
     """
 
     def __init__(self, net: nn.Module) -> None:
-        self._convs = [module for module in net.modules()
-                       if isinstance(module, SpikingConv) and is_spiking(module.neuron)]
+        self._convs = [layer.conv for layer in spiking_convs(net) if is_spiking(layer.neuron)]
         if not self._convs:
             raise UserError(f'train: rate_opt limits spikes, but {type(net).__name__} has no spiking convolution; take '
                             'rate_opt out, or choose a spiking neuron.')
@@ -36,7 +35,7 @@ class SpikeTaps:
         self.fan_outs: list[float] = []
 
     def __enter__(self) -> SpikeTaps:
-        self._handles = [module.conv.register_forward_pre_hook(self._keep) for module in self._convs]
+        self._handles = [conv.register_forward_pre_hook(self._keep) for conv in self._convs]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -46,5 +45,4 @@ class SpikeTaps:
 
     def _keep(self, conv: nn.Conv2d, inputs: tuple[Any, ...]) -> None:
         self.spikes.append(inputs[0])
-        taps_per_step = conv.kernel_size[0] * conv.kernel_size[1] / (conv.stride[0] * conv.stride[1])
-        self.fan_outs.append(conv.out_channels // conv.groups * taps_per_step)
+        self.fan_outs.append(fan_out_of(conv))

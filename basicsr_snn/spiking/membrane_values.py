@@ -10,7 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from basicsr_snn.spiking.compiling import Kernel
 
+
+@Kernel
 def send_values(x: Tensor, threshold: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
     """Membrane values of the spikes, and the number of spikes of each channel.
 
@@ -20,6 +23,7 @@ def send_values(x: Tensor, threshold: Tensor, limits: Tensor) -> tuple[Tensor, T
     return counts * threshold, counts.abs().sum(0)
 
 
+@Kernel
 def send_gradients(x: Tensor, threshold: Tensor, of_values: Tensor, of_events: Tensor,
                    limits: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of x (P, C) and of the threshold (C,), with that of a count 1 inside its range and 0 outside."""
@@ -28,16 +32,6 @@ def send_gradients(x: Tensor, threshold: Tensor, of_values: Tensor, of_events: T
     of_counts = of_values * threshold + of_events * counts.sign()
     of_potential = torch.where((potential >= limits[0]) & (potential <= limits[1]), of_counts, 0.0)
     return of_potential / threshold, (of_values * counts - of_potential * potential / threshold).sum(0)
-
-
-_COMPILED: dict[str, Any] = {}
-
-
-def _kernel(function: Any) -> Any:
-    """The function, compiled at first use: one compilation for all sizes and ranges."""
-    if function.__name__ not in _COMPILED:
-        _COMPILED[function.__name__] = torch.compile(function, dynamic=True, fullgraph=True)
-    return _COMPILED[function.__name__]
 
 
 class MembraneValues(torch.autograd.Function):
@@ -50,14 +44,14 @@ class MembraneValues(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, threshold: Tensor, limits: Tensor, fused: bool) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, threshold, limits)
         ctx.fused = fused
-        kernel = _kernel(send_values) if fused else send_values
+        kernel = send_values if fused else send_values.plain
         values, events = kernel(_rows(x), threshold, limits)
         return _picture(values, x), events.sum()
 
     @staticmethod
     def backward(ctx: Any, of_values: Tensor, of_events: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, threshold, limits = ctx.saved_tensors
-        kernel = _kernel(send_gradients) if ctx.fused else send_gradients
+        kernel = send_gradients if ctx.fused else send_gradients.plain
         of_x, of_threshold = kernel(_rows(x), threshold, _rows(of_values), of_events, limits)
         return _picture(of_x, x), of_threshold, None, None
 

@@ -14,6 +14,7 @@ import jsonschema
 import msgspec
 import pytest
 from basicsr.utils.registry import ARCH_REGISTRY
+from trainings import set_values
 
 from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset as Dataset
 from basicsr_snn.distill.hints import build_hint
@@ -39,14 +40,7 @@ NAN, INFINITE = float('nan'), float('inf')
 
 def changed(changes: dict[str, Any], file: Path = HKD) -> dict:
     """The options of a file with other values, by dotted keys."""
-    options = copy.deepcopy(read_options(file))
-    for path, value in changes.items():
-        block = options
-        *parents, key = path.split('.')
-        for parent in parents:
-            block = block[int(parent) if isinstance(block, list) else parent]
-        block[key] = value
-    return options
+    return set_values(copy.deepcopy(read_options(file)), changes, '.')
 
 
 def fields(block: type) -> dict[str, msgspec.structs.FieldInfo]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
+from trainings import set_values
 
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
@@ -110,14 +111,7 @@ def test_students_control_and_twin_share_their_recipe():
 
 
 def demo(**changes) -> dict:
-    options = read_options(REPOSITORY / 'options/train/demo.yml')
-    for path, value in changes.items():
-        block = options
-        *parents, key = path.split('__')
-        for parent in parents:
-            block = block[int(parent) if isinstance(block, list) else parent]
-        block[key] = value
-    return options
+    return set_values(read_options(REPOSITORY / 'options/train/demo.yml'), changes, '__')
 
 
 @pytest.mark.parametrize(('changes', 'sentence'), [
