@@ -1,9 +1,11 @@
-"""The tables of the pages: README.md, docs/results and the model cards, written from ``scores.csv`` and the zoo's rows.
+"""The tables of the pages, written from ``scores.csv``, ``faults.csv`` and the zoo's rows: README.md, docs/results, the
+model cards, docs/reliability.md.
 
 A page keeps its sentences; only what stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` is written.
 """
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 README, RESULTS = Path('README.md'), Path('docs/results')
 CARDS = RESULTS / 'cards'
+RELIABILITY, FAULTS = Path('docs/reliability.md'), Path(__file__).parent / 'results' / 'faults.csv'
 BLOCK = re.compile(r'(<!-- table: ([^>]+) -->\n).*?(<!-- end of table -->)', re.DOTALL)
 COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100'), ('Set12', 'BSD68')
 README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25', 'base': 'spikerir_base_color25',
@@ -31,7 +34,7 @@ FIRING_RATE = 'firing rate'
 
 def pages() -> list[Path]:
     """The pages with tables, relative to the repository."""
-    return [README, *sorted(RESULTS.glob('*.md')), *sorted(CARDS.glob('*.md'))]
+    return [README, RELIABILITY, *sorted(RESULTS.glob('*.md')), *sorted(CARDS.glob('*.md'))]
 
 
 def written(page: Path, scores: Sequence[Score]) -> str:
@@ -49,12 +52,14 @@ def write_pages(scores: Sequence[Score]) -> None:
 def table(name: str, scores: Sequence[Score]) -> str:
     """The Markdown of one table by the name that a page gives it.
 
-    ``README``; ``Colour, sigma 25`` or ``Grey, sigma 25``; ``models``; ``card NAME`` and ``scores of NAME``.
+    ``README``; ``faults``; ``models``; ``Colour, sigma 25`` or ``Grey, sigma 25``; ``card NAME``, ``scores of NAME``.
     """
     if name == 'README':
         return _readme_table(scores)
     if name == 'models':
         return _models_table(scores)
+    if name == 'faults':
+        return _faults_table()
     if name.startswith('card '):
         return _card_table(zoo.row(name.removeprefix('card ')))
     if name.startswith('scores of '):
@@ -132,6 +137,15 @@ def _readme_table(scores: Sequence[Score]) -> str:
     return _markdown(['network', 'params', 'PSNR', 'energy (phase-coded)'],
                      [[shown, f'{int(of[name].params):,}', f'{float(of[name].psnr):.2f}', energy(name)]
                       for shown, name in README_ROWS.items()])
+
+
+def _faults_table() -> str:
+    """What ``tools/faults.py`` tried: a line a kind of fault."""
+    with FAULTS.open(encoding='utf-8') as file:
+        lines = [[line['fault'], line['survives'], f'{int(line["tries"]):,}',
+                  f'{int(line["tries"]) - int(line["lost"]):,}', f'{int(line["lost"]):,}']
+                 for line in csv.DictReader(file)]
+    return _markdown(['fault', 'what is right', 'tries', 'survived', 'lost'], lines)
 
 
 def _models_table(scores: Sequence[Score]) -> str:
