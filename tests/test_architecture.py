@@ -20,6 +20,7 @@ LAYERS = (
     ('activity', 'energy'),
     ('zoo',),
     ('distill', 'exporting'),
+    ('engines',),
     ('models',),
     ('pipeline',),
     ('bench',),

@@ -44,6 +44,7 @@ class FFDNet(Restorer):
 
     takes_sigma = True
     multiple_of = 2
+    mirrors_ends = False
 
     def __init__(self, in_nc: int = 3, out_nc: int = 3, nc: int = 96, nb: int = 12, sigma: float = 25.0) -> None:
         super().__init__()

@@ -19,6 +19,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                     'those of the source; a file that does not agree is not written.')
     add_network_arguments(parser, 'its network_g')
     parser.add_argument('--format', required=True, choices=FORMATS, help='kind of file')
+    parser.add_argument('--int8', action='store_true',
+                        help='with --format onnx: spike counts and the weights that read them as 8 bits '
+                             '(QuantizeLinear, DequantizeLinear), which needs no calibration')
     parser.add_argument('-o', '--output', required=True, type=Path, metavar='FILE', help='file to write')
 
 
@@ -35,12 +38,25 @@ def run(args: argparse.Namespace) -> int:
     from basicsr_snn.exporting import export
 
     check_network_arguments(args)
+    if args.int8 and args.format != 'onnx':
+        raise UserError(f'--int8 was given with --format {args.format}; only --format onnx has an 8-bit form.')
     try:
         args.output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'-o {args.output} cannot be written ({error}); give another file.') from error
     trained = trained_network(args)
-    finding = export(trained.loaded(), trained.network, args.format, args.output)
+    how = {'int8': args.int8, 'about': _about(args.name)} if args.format == 'onnx' else {}
+    finding = export(trained.loaded(), trained.network, args.format, args.output, **how)
     sys.stdout.write(f'{trained.name} written to {args.output} ({args.output.stat().st_size / 1000:,.0f} kB): '
                      f'{finding}\n')
     return 0
+
+
+def _about(name: str | None) -> dict[str, str]:
+    """What the card of a shipped network says that its graph should carry along."""
+    from basicsr_snn import zoo
+
+    if name is None:
+        return {}
+    row = zoo.row(name)
+    return {'name': row.name, 'task': row.task, 'noise': str(row.noise), 'licence': row.licence}

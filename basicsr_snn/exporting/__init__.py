@@ -17,7 +17,7 @@ WRITERS = {'onnx': ('onnx_graph', ('onnx', 'onnxscript', 'onnxruntime')),
 """Module of this package and packages needed, by format."""
 
 
-def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path) -> str:
+def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, **how: Any) -> str:
     """Write a network to a file.
 
     Args:
@@ -25,6 +25,7 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path) ->
         network: The ``network_g`` block that built it.
         form: A key of :data:`WRITERS`.
         file: Where to, with the format as suffix; it appears once it has been compared with the source.
+        how: What the writer of the format takes besides.
 
     Returns:
         What the comparison found, in words.
@@ -43,7 +44,7 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path) ->
                         f'{" ".join(packages)}.')
     part = file.with_name(f'part_of_{file.name}')
     try:
-        finding = importlib.import_module(f'{__name__}.{module}').write(net.eval(), network, part)
+        finding = importlib.import_module(f'{__name__}.{module}').write(net.eval(), network, part, **how)
         part.replace(file)
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error}); give another file.') from error

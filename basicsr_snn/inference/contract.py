@@ -25,18 +25,24 @@ class Restorer(nn.Module, ABC):
         scale: Factor by which its answer is larger than its input, a whole number >= 1; neutral: 1.
         multiple_of: Its coarsest stride. Tiles start at multiples of it, so that strided layers see every pixel in the
             same phase; sides of other sizes are padded inside. Guaranteed to be >= 1; neutral: 1.
+        mirrors_ends: How they are padded inside: by :func:`basicsr_snn.images.padding.pad_to_multiple`, which mirrors,
+            neutral; false: the last row and column are repeated.
         takes_sigma: Whether ``forward`` takes ``sigma``, the noise level on the 0..255 scale, a number or (N,);
             neutral: false.
         carries_weights: Whether it is built with its weights, so that option files name no second path for them.
         T: Time steps of one call; 1 for an ANN.
         receptive_field: Distance in pixels beyond which no input pixel has a part in an output pixel, an upper bound;
             None: it looks at the whole picture, or it is not known. Tiles overlap by it.
+        compiles_sizes: Whether a size of picture that it has not met costs it a compilation; tiles then keep their size
+            from picture to picture. Neutral: false.
         exit_tolerance: It stops before T steps where a step changes the picture by less than this; neutral: 0, never.
     """
 
     in_ch: int
     scale = 1
     multiple_of = 1
+    mirrors_ends = True
+    compiles_sizes = False
     takes_sigma = False
     carries_weights = False
     T = 1
@@ -81,6 +87,7 @@ class WrappedNetwork(Restorer):
             self.scale, self.multiple_of, self.T = inner.scale, inner.multiple_of, inner.T
             self.takes_sigma, self.receptive_field = inner.takes_sigma, inner.receptive_field
             self.carries_weights, self.exit_tolerance = inner.carries_weights, inner.exit_tolerance
+            self.mirrors_ends, self.compiles_sizes = inner.mirrors_ends, inner.compiles_sizes
         self.multiple_of = math.lcm(self.multiple_of, window)
         self._window = window
 

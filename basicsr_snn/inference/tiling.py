@@ -105,7 +105,8 @@ def restored_band(net: Restorer, band: Tensor, columns: list[Span], batch: int =
 def tile_spans(net: Restorer, length: int, tile: int, tile_pad: int) -> list[Span]:
     """Tiles that cover a side of a picture, in order: all of one length, the last up to ``multiple_of - 1`` longer.
 
-    As few as ``tile`` allows, and then as short as that number allows.
+    As few as ``tile`` allows, and then as short as that number allows; all of the length ``tile`` where the network
+    compiles each size anew, so that every large picture has tiles of the same sizes.
 
     Args:
         net: Its ``multiple_of`` is what starts and lengths are multiples of.
@@ -124,7 +125,8 @@ def tile_spans(net: Restorer, length: int, tile: int, tile_pad: int) -> list[Spa
     if length <= step + 2 * pad:
         return [Span(0, length, 0, length)]
     count = -(-(length - 2 * pad) // step)
-    step = _round_up(-(-(length - 2 * pad) // count), multiple)
+    if not net.compiles_sizes:
+        step = _round_up(-(-(length - 2 * pad) // count), multiple)
     window = step + 2 * pad
     spans = []
     keep_start = 0

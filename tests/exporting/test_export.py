@@ -13,6 +13,9 @@ from basicsr_snn import load, zoo
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 from basicsr_snn.exporting import WRITERS, export
+from basicsr_snn.images.padding import pad_to_multiple
+from basicsr_snn.inference.calling import deployed
+from basicsr_snn.spiking.int8 import to_int8
 from basicsr_snn.spiking.ternary import TernaryConv2d
 
 SMALL = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
@@ -76,13 +79,72 @@ def test_onnx_graph_runs_at_sizes_it_was_not_made_with(network, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
     net, file = built(network), tmp_path / 'a.onnx'
-    assert 'sides are multiples of 2' in export(net, network, 'onnx', file)
+    assert 'of any size' in export(net, network, 'onnx', file)
     session = onnxruntime.InferenceSession(file)
-    picture = torch.rand(3, 3, 22, 14)
+    for shape in ((3, 3, 22, 14), (1, 3, 13, 1), (2, 3, 1, 7)):
+        picture = torch.rand(shape)
+        theirs, = session.run(None, {'degraded': picture.numpy()})
+        with torch.no_grad():
+            mine = net.eval()(picture)
+        assert theirs.shape == shape
+        assert (torch.from_numpy(theirs) - mine).square().mean() < 1e-6
+    known = session.get_modelmeta().custom_metadata_map
+    assert json.loads(known['network_g']) == network
+    assert (known['range'], known['channels'], known['precision']) == ('0..1', '3', 'float32')
+
+
+@pytest.mark.slow
+def test_int8_graph_has_bytes_between_its_convolutions(tmp_path):
+    onnx = pytest.importorskip('onnx')
+    pytest.importorskip('onnxscript')
+    onnxruntime = pytest.importorskip('onnxruntime')
+    network = {**SMALL, 'T': 4, 'neuron': {'type': 'PhaseIF', 'steps': 4, 'lowest': -10}}
+    net, file = built(network), tmp_path / 'a.onnx'
+    export(net, network, 'onnx', file, int8=True, about={'licence': 'Apache-2.0'})
+    nodes = onnx.load(file).graph.node
+    kinds = [node.op_type for node in nodes]
+    convolutions = kinds.count('Conv')
+    assert kinds.count('QuantizeLinear') == convolutions - 1  # all but the stem
+    assert kinds.count('DequantizeLinear') == 2 * (convolutions - 1)
+    from basicsr_snn.exporting.onnx_graph import in_counts
+
+    session = onnxruntime.InferenceSession(file)
+    picture = torch.rand(1, 3, 17, 30)
     theirs, = session.run(None, {'degraded': picture.numpy()})
     with torch.no_grad():
-        mine = net.eval()(picture)
+        mine = to_int8(deployed(in_counts(net, network)))(picture)
     assert (torch.from_numpy(theirs) - mine).square().mean() < 1e-6
+    known = session.get_modelmeta().custom_metadata_map
+    assert known['licence'] == 'Apache-2.0'
+    assert known['precision'].startswith('int8')
+
+
+def test_int8_of_an_ann_is_refused(tmp_path):
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    network = {'type': 'FFDNet', 'nc': 4, 'nb': 3}
+    with pytest.raises(UserError, match='8-bit form'):
+        export(built(network), network, 'onnx', tmp_path / 'a.onnx', int8=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('mirrors', [True, False])
+def test_pictures_are_padded_in_the_graph_as_the_network_pads_them(mirrors):
+    parser = pytest.importorskip('onnx').parser
+    onnxruntime = pytest.importorskip('onnxruntime')
+    from basicsr_snn.exporting.any_size import PAD
+
+    text = PAD.format(ir_version=10, opset=20, channels=3, multiple=4, mirrors=int(mirrors))
+    session = onnxruntime.InferenceSession(parser.parse_model(text).SerializeToString())
+    for height in range(1, 10):
+        for width in (1, 2, 3, 5, 8):
+            picture = torch.rand(2, 3, height, width)
+            padded, size = session.run(None, {'degraded': picture.numpy()})
+            bottom, right = -height % 4, -width % 4
+            expected = (pad_to_multiple(picture, 4) if mirrors else
+                        nn.functional.pad(picture, (0, right, 0, bottom), mode='replicate'))
+            assert torch.equal(torch.from_numpy(padded), expected)
+            assert size.tolist() == [height, width]
 
 
 def test_onnx_refuses_a_number_of_steps_that_depends_on_the_picture(tmp_path):

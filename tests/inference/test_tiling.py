@@ -89,10 +89,11 @@ def test_border_tiles_keep_their_size():
     assert {width for _, width in net.shapes} == {32}
 
 
-@given(length=st.integers(1, 400), tile=st.integers(1, 60), pad=st.integers(0, 30), multiple=st.sampled_from([1, 2, 4]))
-def test_tiles_cover_a_side_once_and_are_even(length, tile, pad, multiple):
+@given(length=st.integers(1, 400), tile=st.integers(1, 60), pad=st.integers(0, 30), multiple=st.sampled_from([1, 2, 4]),
+       compiles=st.booleans())
+def test_tiles_cover_a_side_once_and_are_even(length, tile, pad, multiple, compiles):
     net = as_restorer(nn.Identity())
-    net.multiple_of = multiple
+    net.multiple_of, net.compiles_sizes = multiple, compiles
     spans = tile_spans(net, length, tile, pad)
     assert [pixel for span in spans for pixel in range(span.keep_start, span.keep_stop)] == list(range(length))
     for span in spans:
@@ -103,6 +104,8 @@ def test_tiles_cover_a_side_once_and_are_even(length, tile, pad, multiple):
     assert len(set(lengths[:-1])) <= 1
     longest = -(-tile // multiple) * multiple + 2 * -(-pad // multiple) * multiple + multiple - 1
     assert lengths[0] <= lengths[-1] <= min(lengths[0] + multiple - 1, longest)
+    if compiles and len(spans) > 1:
+        assert lengths[0] == longest - multiple + 1
 
 
 def test_spiking_student_has_no_seam():

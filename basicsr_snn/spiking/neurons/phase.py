@@ -164,3 +164,27 @@ def phase_form(network: Mapping[str, Any]) -> dict[str, Any]:
 
     return {**network, 'T': steps, 'neuron': of(neuron), 'hidden': of(hidden),
             'stages': {name: of(spec) for name, spec in stages.items()}}
+
+
+def count_form(network: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``network_g:`` block that runs the weights of a phase-coded student on whole counts in one step.
+
+    It answers with the same pictures; its state dict has the same names. A block without ``PhaseIF`` stays as it is.
+    """
+    neuron = network.get('neuron', {})
+    if neuron.get('type') != 'PhaseIF':
+        return dict(network)
+
+    def of(spec: Mapping[str, Any]) -> dict[str, Any]:
+        whole = {**neuron, **spec}
+        lowest = whole.get('lowest', 0)
+        highest = whole.get('highest') or largest_count(whole.get('steps', 4), lowest < 0)
+        kept = {key: value for key, value in whole.items() if key in ('threshold', 'bias')}
+        return {'type': 'SignedILIF', 'D': max(highest, -lowest), 'lowest': lowest, **kept}
+
+    counted = {**network, 'T': 1, 'neuron': of(neuron)}
+    if 'hidden' in network:
+        counted['hidden'] = of(network['hidden'])
+    if 'stages' in network:
+        counted['stages'] = {name: of(spec) for name, spec in network['stages'].items()}
+    return counted

@@ -1,0 +1,89 @@
+"""Pictures of any size for an ONNX graph whose sides must be multiples: padded at their ends inside the graph, as
+:func:`basicsr_snn.images.padding.pad_to_multiple` pads, and cut again."""
+from __future__ import annotations
+
+import onnx
+from onnx import compose, parser
+
+from basicsr_snn.inference.contract import Restorer
+
+PAD = """
+< ir_version: {ir_version}, opset_import: ["" : {opset}] >
+pad (float[pictures, {channels}, height, width] degraded)
+    => (float[pictures, {channels}, padded_height, padded_width] padded, int64[2] size)
+{{
+    size = Shape <start = 2, end = 4> (degraded)
+    multiple = Constant <value = int64[1] {{{multiple}}}> ()
+    none = Constant <value = int64[1] {{0}}> ()
+    one = Constant <value = int64[1] {{1}}> ()
+    start = Constant <value = int64 {{0}}> ()
+    step = Constant <value = int64 {{1}}> ()
+    missing_of_next = Sub (none, size)
+    missing = Mod (missing_of_next, multiple)
+    whole = Add (size, missing)
+    last = Sub (size, one)
+    fits = Less (missing, size)
+    count_of_fits = Cast <to = 7> (fits)
+    all_fit_count = ReduceMin <keepdims = 1> (count_of_fits)
+    wanted = Constant <value = int64[1] {{{mirrors}}}> ()
+    mirrored_count = Mul (all_fit_count, wanted)
+    mirrored = Cast <to = 9> (mirrored_count)
+    whole_height, whole_width = Split <num_outputs = 2> (whole)
+    last_row, last_column = Split <num_outputs = 2> (last)
+    rows = Squeeze (whole_height)
+    columns = Squeeze (whole_width)
+    row = Range (start, rows, step)
+    column = Range (start, columns, step)
+    row_from_end = Sub (row, last_row)
+    row_beyond = Max (row_from_end, none)
+    row_back = Sub (last_row, row_beyond)
+    row_stop = Min (row, last_row)
+    row_mirrored = Min (row, row_back)
+    row_read = Where (mirrored, row_mirrored, row_stop)
+    column_from_end = Sub (column, last_column)
+    column_beyond = Max (column_from_end, none)
+    column_back = Sub (last_column, column_beyond)
+    column_stop = Min (column, last_column)
+    column_mirrored = Min (column, column_back)
+    column_read = Where (mirrored, column_mirrored, column_stop)
+    tall = Gather <axis = 2> (degraded, row_read)
+    padded = Gather <axis = 3> (tall, column_read)
+}}
+"""
+"""Row r of the padded picture is row r, and beyond the last row L it is row 2L - r, or L where the picture is too small
+to be mirrored."""
+
+CUT = """
+< ir_version: {ir_version}, opset_import: ["" : {opset}] >
+cut (float[pictures, {channels}, padded_height, padded_width] whole, int64[2] size)
+    => (float[pictures, {channels}, height, width] restored)
+{{
+    from_start = Constant <value = int64[2] {{0, 0}}> ()
+    sides = Constant <value = int64[2] {{2, 3}}> ()
+    factor = Constant <value = int64[1] {{{scale}}}> ()
+    cut_size = Mul (size, factor)
+    restored = Slice (whole, from_start, cut_size, sides)
+}}
+"""
+
+
+def take_any_size(model: onnx.ModelProto, net: Restorer) -> onnx.ModelProto:
+    """A graph that pads pictures as the network does, runs its graph on them and cuts the answer.
+
+    Args:
+        model: ``degraded`` (N, C, H, W) to ``restored`` (N, C, scale * H, scale * W), where H and W are multiples of
+            ``net.multiple_of``.
+        net: The network that it is the graph of.
+    """
+    known = {'ir_version': model.ir_version, 'opset': _opset(model), 'channels': net.in_ch, 'scale': net.scale,
+             'multiple': net.multiple_of, 'mirrors': int(net.mirrors_ends)}
+    pad, cut = (parser.parse_model(text.format(**known)) for text in (PAD, CUT))
+    pad, cut = (compose.add_prefix(part, f'{part.graph.name}/', rename_inputs=False, rename_outputs=False)
+                for part in (pad, cut))
+    model = compose.add_prefix(model, 'net/')
+    padded = compose.merge_models(pad, model, io_map=[('padded', 'net/degraded')], outputs=['net/restored', 'size'])
+    return compose.merge_models(padded, cut, io_map=[('net/restored', 'whole'), ('size', 'size')])
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next(entry.version for entry in model.opset_import if entry.domain == '')
