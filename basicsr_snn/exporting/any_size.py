@@ -82,7 +82,10 @@ def take_any_size(model: onnx.ModelProto, net: Restorer) -> onnx.ModelProto:
                 for part in (pad, cut))
     model = compose.add_prefix(model, 'net/')
     padded = compose.merge_models(pad, model, io_map=[('padded', 'net/degraded')], outputs=['net/restored', 'size'])
-    return compose.merge_models(padded, cut, io_map=[('net/restored', 'whole'), ('size', 'size')])
+    merged = compose.merge_models(padded, cut, io_map=[('net/restored', 'whole'), ('size', 'size')])
+    del merged.opset_import[:]
+    merged.opset_import.extend(model.opset_import)  # each part brought its own
+    return merged
 
 
 def _opset(model: onnx.ModelProto) -> int:
