@@ -16,7 +16,8 @@ from PIL import Image, ImageOps
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.images import files
-from basicsr_snn.images.files import list_pictures, picture_size, read_picture, to_channels, to_integers, write_picture
+from basicsr_snn.images.files import picture_size, read_picture, to_channels, to_integers, write_picture
+from basicsr_snn.images.listing import list_pictures
 
 LOSSLESS_8 = ['.png', '.tif', '.tiff', '.webp', '.bmp']
 EXIF_ORIENTATION, QUARTER_TURN = 0x0112, 6
