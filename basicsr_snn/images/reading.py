@@ -77,7 +77,7 @@ def decode(content: bytes, name: str | Path, header: PictureHeader | None = None
         if isinstance(error, MemoryError) or isinstance(error, cv2.error) and error.code == NO_MEMORY:
             raise UserError(f'{name} has {header.width}x{header.height} pixels, which do not fit into the memory that '
                             'is free: cut it into smaller pictures.') from error
-        raise _damaged(name) from error
+        raise damaged(name) from error
 
 
 def _kind(file: BinaryIO, name: str | Path) -> _Kind:
@@ -85,7 +85,7 @@ def _kind(file: BinaryIO, name: str | Path) -> _Kind:
     start = file.read(LONGEST_START)
     kind = next((kind for kind in _KINDS if kind.begins(start)), None)
     if kind is None:
-        raise _damaged(name)
+        raise damaged(name)
     return kind
 
 
@@ -95,13 +95,14 @@ def _read_header(kind: _Kind, file: BinaryIO, name: str | Path) -> PictureHeader
         with warnings.catch_warnings(action='ignore'):
             header = kind.read_header(file)
     except Exception as error:  # readers of damaged files raise what they like
-        raise _damaged(name) from error
+        raise damaged(name) from error
     if header.width < 1 or header.height < 1:
-        raise _damaged(name)
+        raise damaged(name)
     return header
 
 
-def _damaged(name: str | Path) -> UserError:
+def damaged(name: str | Path) -> UserError:
+    """What is said of a file that no decoder reads."""
     return UserError(f'{name} is no readable picture (damaged, cut short, or another kind of file): replace or remove '
                      'it; PNG, JPEG, TIFF, WebP and BMP are read.')
 
