@@ -14,6 +14,9 @@ DEFAULT_MEGAPIXELS = 256.0
 HIGHEST_MEGAPIXELS = 2**30 / 1e6
 """OpenCV decodes no more."""
 
+LONGEST_SIDE = 1_000_000
+"""Neither does libpng."""
+
 OPTION = 'max_megapixels'
 
 
@@ -57,6 +60,10 @@ def check_pixels(width: int, height: int, name: object) -> None:
         UserError: it does.
     """
     declared, allowed = width * height / 1e6, max_megapixels()
+    if declared > HIGHEST_MEGAPIXELS or max(width, height) > LONGEST_SIDE:
+        raise UserError(f'{name} declares {width}x{height} pixels: no picture of more than {HIGHEST_MEGAPIXELS:.0f} '
+                        f'megapixels, or with a side of more than {LONGEST_SIDE:,d}, is decoded; cut it into smaller '
+                        'ones.')
     if declared > allowed:
         raise UserError(f'{name} declares {width}x{height} pixels, which is {declared:,.0f} megapixels, but at most '
                         f'{allowed:g} are allowed, since a small file may declare a picture that fills the memory: if '

@@ -6,6 +6,7 @@ own way (turn, kind of alpha) are made neutral before, and obeyed here.
 """
 from __future__ import annotations
 
+import enum
 import io
 import logging
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import tifffile
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.header import ORIENTATION, UPRIGHT, PictureHeader, turned
@@ -101,13 +102,20 @@ def _count_pages(tiff: tifffile.TiffFile) -> int:
 
 def _refusal(page: tifffile.TiffPage, colours: int) -> str | None:
     if page.photometric not in COLOURS:
-        return f'colours of the kind {page.photometric!r}'
+        return f'colours of the kind {_name(tifffile.PHOTOMETRIC, page.photometric)}'
     if page.sampleformat != UNSIGNED or page.bitspersample not in BITS[page.photometric]:
         kind = f'{page.bitspersample} bits' if page.dtype is None else str(page.dtype)
         return f'{page.samplesperpixel} channels of {kind}'
     if page.samplesperpixel - colours not in ((0,) if page.photometric in (PALETTE, INKS, YCBCR) else (0, 1)):
         return f'{page.samplesperpixel} channels'
+    if page.imagedepth > 1:
+        return f'{page.imagedepth} layers'
     return None
+
+
+def _name(kinds: type[enum.IntEnum], number: int) -> str:
+    """What the standard calls a number, or the number where it is none of its own."""
+    return kinds(number).name if number in set(kinds) else str(number)
 
 
 def decode_tiff(content: bytes, header: TiffHeader) -> tuple[np.ndarray, np.ndarray | None]:
@@ -143,6 +151,7 @@ def _decode_eight_bits(content: bytes, header: TiffHeader) -> np.ndarray:
         mode = MODES[image.mode]
     except (SyntaxError, KeyError):  # a layout that Pillow does not know
         return _decode_by_tifffile(content, header)
+    image.im = Image.new(image.mode, image.size).im  # where Pillow makes the room, it does set its limit
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
@@ -167,8 +176,9 @@ def _decode_by_tifffile(content: bytes, header: TiffHeader) -> np.ndarray:
     except ValueError as error:
         if 'imagecodecs' not in str(error):
             raise
-        raise UserError(f'has the compression {page.compression!r}, which is not read in its layout of channels: '
-                        'save it without compression, or as a PNG.') from error
+        compression = _name(tifffile.COMPRESSION, page.compression)
+        raise UserError(f'has the compression {compression}, which is not read in its layout of channels: save it '
+                        'without compression, or as a PNG.') from error
     if header.planar:
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]

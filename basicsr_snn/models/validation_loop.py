@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from basicsr_snn.compat.replacing import replaces
 from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
+from basicsr_snn.errors import UserError
 
 TRUTH = 'img2'
 """What BasicSR's metrics call the clean picture."""
@@ -105,6 +106,8 @@ def save_and_score_each_picture(upstream: Callable[..., None], model: Any, datal
     """Pictures of one name overwrote each other, and a set without truth was scored against the last training crop."""
     dataset: Any = dataloader.dataset
     name = dataset.opt['name']
+    if not len(dataset):
+        raise UserError(f'{name} holds no pictures: give a folder that does.')
     folder = '' if model.opt['is_train'] else name  # a training saves all sets in one folder, a test each in its own
     names = _names.setdefault(model, {}).setdefault(folder, SavedNames())
     options, metrics = model.opt['val'], model.opt['val'].get('metrics')
