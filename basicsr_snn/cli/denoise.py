@@ -139,7 +139,7 @@ def plan(given: Path, output: Path, suffix: str = '', ext: str = 'auto',
 
 
 def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
-    from basicsr_snn.images.listing import find_pictures
+    from basicsr_snn.images.listing import find_pictures, real_path
 
     if not given.exists():
         near = near_matches(given.name, sorted(path.name for path in given.parent.glob('*')))
@@ -147,9 +147,9 @@ def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
         raise UserError(f'-i {given} does not exist (seen from {Path.cwd()}); {instead}')
     if given.is_file():
         return [given]
-    results = output.resolve()
+    results = real_path(output)
     listing = find_pictures(given, recursive)
-    if results != given.resolve() and given.resolve() in results.parents:
+    if real_path(given) in results.parents:
         listing = listing.without(results)
     left_out = listing.what_is_left_out()
     if left_out:
@@ -160,10 +160,12 @@ def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
 
 
 def _refuse_overwriting(jobs: list[tuple[Path, Path]]) -> None:
-    inputs = {source.resolve() for source, _ in jobs}
+    from basicsr_snn.images.listing import real_path
+
+    inputs = {real_path(source) for source, _ in jobs}
     made: dict[Path, Path] = {}
     for source, target in jobs:
-        resolved = target.resolve()
+        resolved = real_path(target)
         if resolved in inputs or target.exists() and target.samefile(source):
             raise UserError(f'{target} would overwrite an input; choose another folder with -o, or other names with '
                             '--suffix.')

@@ -29,10 +29,11 @@ class Listing:
 
     def without(self, below: Path) -> Listing:
         """The same without what lies in a folder of results."""
-        below = below.resolve()
+        below = real_path(below)
 
         def outside(path: Path) -> bool:
-            return below not in path.resolve().parents and below != path.resolve()
+            real = real_path(path)
+            return below != real and below not in real.parents
 
         return Listing(self.folder, [path for path in self.pictures if outside(path)],
                        [(path, reason) for path, reason in self.left_out if outside(path)])
@@ -45,6 +46,11 @@ class Listing:
         more = len(self.left_out) - len(named)
         return (f'{len(self.left_out)} {"entries" if len(self.left_out) > 1 else "entry"} of {self.folder} left out: '
                 f'{", ".join(named)}{f" and {more} more" if more else ""}.')
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads; unlike ``Path.resolve`` also where a link leads to itself."""
+    return Path(os.path.realpath(path))
 
 
 def list_pictures(folder: str | Path, recursive: bool = False) -> list[Path]:

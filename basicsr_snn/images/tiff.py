@@ -132,8 +132,9 @@ def decode_tiff(content: bytes, header: TiffHeader) -> tuple[np.ndarray, np.ndar
         neutral[place:place + len(value)] = value
     decode = _decode_eight_bits if header.bits <= 8 else _decode_sixteen_bits
     pixels = decode(bytes(neutral), header)
-    if pixels.shape[:2] != (header.height, header.width):
-        raise ValueError(f'{pixels.shape} decoded where {header.height} rows of {header.width} pixels were declared')
+    declared = (header.height, header.width, (1 if header.grey else 3) + header.transparent)
+    if pixels.shape != declared:
+        raise ValueError(f'{pixels.shape} decoded where {declared} was declared')
     pixels = turned(pixels, header.orientation)
     if not header.transparent:
         return pixels, None

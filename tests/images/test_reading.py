@@ -152,10 +152,9 @@ def test_cut_files_are_refused_wherever_they_are_cut(kind: str) -> None:
     for length in [*range(0, len(content) - 8, 1 + len(content) // 60), *range(len(content) - 8, len(content))]:
         try:
             pixels = decode(content[:length], 'a.png')[0]
-        except UserError as error:
-            assert str(error).startswith('a.png ')
-        else:  # what was cut off was no pixel, but padding
-            np.testing.assert_array_equal(pixels, whole)
+        except UserError:
+            continue
+        np.testing.assert_array_equal(pixels, whole)  # what was cut off was no pixel, but padding
 
 
 CLAIMS = {'png': png, 'jpg': jpeg, 'bmp': lambda width, height: bmp(width, height, 24), 'tif': tiff, 'webp': webp}
