@@ -5,6 +5,7 @@ before anything is decoded. The number is kept in an environment variable, so th
 """
 from __future__ import annotations
 
+import math
 import os
 
 from basicsr_snn.errors import UserError
@@ -65,7 +66,8 @@ def check_pixels(width: int, height: int, name: object) -> None:
                         f'megapixels, or with a side of more than {LONGEST_SIDE:,d}, is decoded; cut it into smaller '
                         'ones.')
     if declared > allowed:
-        raise UserError(f'{name} declares {width}x{height} pixels, which is {declared:,.0f} megapixels, but at most '
+        megapixels = f'{declared:.0f}' if declared >= 1 else f'{declared:.2g}'
+        raise UserError(f'{name} declares {width}x{height} pixels, which is {megapixels} megapixels, but at most '
                         f'{allowed:g} are allowed, since a small file may declare a picture that fills the memory: if '
-                        f'you trust it, allow more with `--{OPTION} {-(-declared // 1):.0f}` (in an option file: '
-                        f'`{OPTION}: {-(-declared // 1):.0f}`).')
+                        f'you trust it, allow more with `--{OPTION} {math.ceil(declared)}` (in an option file: '
+                        f'`{OPTION}: {math.ceil(declared)}`).')
