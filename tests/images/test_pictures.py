@@ -308,3 +308,10 @@ def test_what_would_be_lost_is_refused(tmp_path: Path) -> None:
     grey.save(tmp_path / 'pages.tif', save_all=True, append_images=[grey, grey])
     with pytest.raises(UserError, match='holds 3 pictures, of which only the first would be read'):
         read_picture(tmp_path / 'pages.tif')
+
+
+def test_programs_that_import_from_the_former_place_go_on() -> None:
+    from basicsr_snn.data import pictures
+
+    assert pictures.read_picture is read_picture
+    assert pictures.list_pictures is list_pictures
