@@ -33,9 +33,8 @@ REPAIRS = (
     prefetching.raise_prefetch_errors,
     prefetching.prefetch_without_cuda,
     lmdb.share_lmdb_environments,
-    pictures.refuse_unreadable_pictures,
-    pictures.name_unreadable_pairs,
-    pictures.name_unreadable_pictures,
+    pictures.remember_name,
+    pictures.decode_named_file,
     tensorboard.say_why_tensorboard_cannot_start,
 )
 _applied = False

@@ -40,14 +40,14 @@ def test_whole_pictures_are_read_as_before(one, block):
 def test_broken_pictures_are_named(one, block, content):
     whole = (one / 'pictures/0.png').read_bytes()
     (one / 'pictures/0.png').write_bytes(whole[:-40] if content is None else content)
-    with pytest.raises(UserError, match=r'pictures/0\.png: the picture is no readable picture'):
+    with pytest.raises(UserError, match=r'pictures/0\.png is no readable picture'):
         first_item(block)
 
 
 @pytest.mark.parametrize('block', [PAIRS, SINGLE])
 def test_bombs_are_refused(one, monkeypatch, block):
     monkeypatch.setenv(limits.VARIABLE, '0.001')
-    with pytest.raises(UserError, match=re.escape('pictures/0.png: the picture declares 40x36 pixels')):
+    with pytest.raises(UserError, match=re.escape('pictures/0.png declares 40x36 pixels')):
         first_item(block)
 
 
@@ -60,5 +60,10 @@ def test_flags_are_passed_on():
 def test_several_pages_are_refused(one):
     picture = Image.open('pictures/0.png')
     picture.save('pictures/0.png', save_all=True, append_images=[picture.rotate(180)])
-    with pytest.raises(UserError, match='the picture holds 2 pictures'):
+    with pytest.raises(UserError, match='pictures/0.png holds 2 pictures'):
         first_item(SINGLE)
+
+
+def test_a_picture_that_an_lmdb_lacks_is_named():
+    with pytest.raises(UserError, match='The lmdb holds no picture'):
+        imfrombytes(None)
