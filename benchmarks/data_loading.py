@@ -23,7 +23,7 @@ from torch.utils.data import Dataset, default_collate
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.cli.main import main as run_command
 from basicsr_snn.data.draws import Draw
-from basicsr_snn.images.files import list_pictures
+from basicsr_snn.images.listing import list_pictures
 
 BATCH = 8
 PICTURES = 100

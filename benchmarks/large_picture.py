@@ -18,7 +18,8 @@ import numpy as np
 from measuring import machine
 from rich.console import Console
 
-from basicsr_snn.images.files import Picture, list_pictures, read_picture, write_picture
+from basicsr_snn.images.files import Picture, read_picture, write_picture
+from basicsr_snn.images.listing import list_pictures
 from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.denoising import Denoiser
 from basicsr_snn.inference.tiling import AUTO_TILE

@@ -12,7 +12,8 @@ import basicsr_snn  # noqa: F401 - registers networks, models, data and losses w
 # isort: split
 import torch
 
-from basicsr_snn.images.files import list_pictures, read_picture, to_tensor
+from basicsr_snn.images.files import read_picture, to_tensor
+from basicsr_snn.images.listing import list_pictures
 from basicsr_snn.images.noise import add_gaussian_noise
 from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.inference.calling import deployed

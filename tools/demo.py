@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from basicsr_snn import zoo
 from basicsr_snn.cli.main import main as command
 from basicsr_snn.energy import EnergyReport, OperationCounter
-from basicsr_snn.images.files import list_pictures, read_picture, to_tensor
+from basicsr_snn.images.files import read_picture, to_tensor
+from basicsr_snn.images.listing import list_pictures
 from basicsr_snn.images.noise import add_gaussian_noise
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.pipeline.option_files import read_options

@@ -11,6 +11,7 @@ from basicsr.data import build_dataset
 from torch import Tensor
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.limits import OPTION, allow_megapixels
 from basicsr_snn.pipeline.option_files import keep_datasets, read_options
 
 PHASES = ('test', 'val')
@@ -92,6 +93,7 @@ def blocks_of_options(file: str | Path, sets: Sequence[str] = ()) -> dict[str, d
         UserError: It has no such dataset.
     """
     options = read_options(file)
+    allow_megapixels(options.get(OPTION))
     blocks = {phase: dict(block) for phase, block in (options.get('datasets') or {}).items()
               if phase.split('_')[0] in PHASES}
     if not blocks:

@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basicsr_snn.cli.limit_argument import add_limit_argument
 from basicsr_snn.errors import UserError, near_matches, one_line
+from basicsr_snn.images.limits import allow_megapixels
 from basicsr_snn.inference.self_ensemble import VIEWS
 from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
@@ -48,6 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                         help='add Gaussian noise first, standard deviation on the 0..255 scale')
     parser.add_argument('--seed', type=int, default=0, help='seed of that noise, anew for each picture (default: 0)')
     parser.add_argument('--gt', action='store_true', help='with --noise: score the results against the clean input')
+    add_limit_argument(parser)
 
 
 def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.gt and args.noise is None:
         raise UserError('--gt was given without --noise, but scores need a clean input that noise is added to; '
                         'add for example --noise 25.')
+    allow_megapixels(args.max_megapixels)
     jobs = plan(args.input, args.output, args.suffix, args.ext, args.recursive)
     batch = _Batch(_denoisers(args), args, Console(stderr=True))
     batch.restore(jobs)
@@ -135,7 +139,7 @@ def plan(given: Path, output: Path, suffix: str = '', ext: str = 'auto',
 
 
 def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
-    from basicsr_snn.images.files import list_pictures
+    from basicsr_snn.images.listing import find_pictures, real_path
 
     if not given.exists():
         near = near_matches(given.name, sorted(path.name for path in given.parent.glob('*')))
@@ -143,20 +147,25 @@ def _sources(given: Path, output: Path, recursive: bool) -> list[Path]:
         raise UserError(f'-i {given} does not exist (seen from {Path.cwd()}); {instead}')
     if given.is_file():
         return [given]
-    results = output.resolve()
-    if results == given.resolve() or given.resolve() not in results.parents:
-        return list_pictures(given, recursive)
-    sources = [path for path in list_pictures(given, recursive) if results not in path.resolve().parents]
-    if not sources:
+    results = real_path(output)
+    listing = find_pictures(given, recursive)
+    if real_path(given) in results.parents:
+        listing = listing.without(results)
+    left_out = listing.what_is_left_out()
+    if left_out:
+        sys.stderr.write(f'{left_out}\n')
+    if not listing.pictures:
         raise UserError(f'-i {given} holds no pictures but those of -o {output}; give the folder of the inputs.')
-    return sources
+    return listing.pictures
 
 
 def _refuse_overwriting(jobs: list[tuple[Path, Path]]) -> None:
-    inputs = {source.resolve() for source, _ in jobs}
+    from basicsr_snn.images.listing import real_path
+
+    inputs = {real_path(source) for source, _ in jobs}
     made: dict[Path, Path] = {}
     for source, target in jobs:
-        resolved = target.resolve()
+        resolved = real_path(target)
         if resolved in inputs or target.exists() and target.samefile(source):
             raise UserError(f'{target} would overwrite an input; choose another folder with -o, or other names with '
                             '--suffix.')

@@ -4,7 +4,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from basicsr_snn.cli.limit_argument import add_limit_argument
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.limits import allow_megapixels
 
 
 def add_picture_arguments(parser: argparse.ArgumentParser, option_file: str, sets_note: str = '') -> None:
@@ -17,10 +19,11 @@ def add_picture_arguments(parser: argparse.ArgumentParser, option_file: str, set
     parser.add_argument('--noise', type=float, metavar='SIGMA',
                         help='with -i: standard deviation of the seeded noise, 0..255 scale')
     parser.add_argument('--pictures', type=int, metavar='N', help='only the first N pictures of each dataset')
+    add_limit_argument(parser)
 
 
 def check_picture_arguments(args: argparse.Namespace, option_file: str) -> None:
-    """Refuse arguments that do not fit together.
+    """Refuse arguments that do not fit together, and allow pictures as large as they say.
 
     Raises:
         UserError: No pictures, ``-i`` without ``--noise`` or the reverse or with ``--sets``, a number out of range.
@@ -37,3 +40,4 @@ def check_picture_arguments(args: argparse.Namespace, option_file: str) -> None:
                         'out.')
     if args.pictures is not None and args.pictures < 1:
         raise UserError(f'--pictures {args.pictures} leaves none; write 1 or more, or leave it out for all.')
+    allow_megapixels(args.max_megapixels)

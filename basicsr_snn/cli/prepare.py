@@ -15,8 +15,12 @@ import numpy as np
 from basicsr.utils.lmdb_util import LmdbMaker
 from tqdm import tqdm
 
+from basicsr_snn.cli.limit_argument import add_limit_argument
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.files import decode, list_pictures, picture_size, read_bytes
+from basicsr_snn.images.files import picture_size, read_bytes
+from basicsr_snn.images.limits import allow_megapixels
+from basicsr_snn.images.listing import find_pictures
+from basicsr_snn.images.reading import decode
 
 LMDB_SUFFIX = '.lmdb'
 PNG_LEVEL = 1  # BasicSR's choice for pictures that are read often: fast to unpack, a few per cent larger
@@ -38,6 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                         help='cut each picture into squares of this side; smaller pictures stay whole')
     parser.add_argument('--step', type=int, metavar='STEP',
                         help='distance between two cuts (default: SIZE, no overlap)')
+    add_limit_argument(parser)
     parser.set_defaults(func=run)
 
 
@@ -48,7 +53,12 @@ def run(args: argparse.Namespace) -> int:
         UserError: arguments that do not fit together, no pictures, two pictures of one name, an output that exists.
     """
     _check_arguments(args)
-    pictures = list_pictures(args.input, args.recursive)
+    allow_megapixels(args.max_megapixels)
+    listing = find_pictures(args.input, args.recursive)
+    left_out = listing.what_is_left_out()
+    if left_out:
+        sys.stderr.write(f'{left_out}\n')
+    pictures = listing.pictures
     _check_names(pictures, args.lmdb)
     step = args.step or args.crop
     if args.lmdb:
@@ -115,6 +125,7 @@ def _whole_or_not_at_all(output: Path, write: Callable[[Path], int]) -> int:
 def _copy(pictures: Sequence[Path], target: Path, link: bool) -> int:
     target.mkdir()
     for picture in tqdm(pictures, unit='picture', desc='link' if link else 'copy'):
+        picture_size(picture)  # refuses what no training could read
         if link:
             (target / picture.name).symlink_to(picture.resolve())
         else:

@@ -12,6 +12,7 @@ from basicsr_snn.compat import (
     lmdb,
     optimizers,
     options,
+    pictures,
     prefetching,
     tensorboard,
 )
@@ -32,6 +33,8 @@ REPAIRS = (
     prefetching.raise_prefetch_errors,
     prefetching.prefetch_without_cuda,
     lmdb.share_lmdb_environments,
+    pictures.remember_name,
+    pictures.decode_named_file,
     tensorboard.say_why_tensorboard_cannot_start,
 )
 _applied = False

@@ -123,13 +123,15 @@ class GaussianDenoisingDataset(Dataset):
         return range(start, stop)
 
     def _check_sizes(self) -> None:
-        side = self.options.gt_size
         for index in self.indices:
-            height, width = self.source.size(index)
-            if min(height, width) < side:
-                raise UserError(f'{self.options.name}: {self.source.names[index]} has {width}x{height} pixels, less '
-                                f'than the crop of {side}x{side}: write `gt_size: {min(height, width)}`, or leave that '
-                                'picture out.')
+            self._check_size(index, *self.source.size(index))
+
+    def _check_size(self, index: int, height: int, width: int) -> None:
+        side = self.options.gt_size
+        if min(height, width) < side:
+            raise UserError(f'{self.options.name}: {self.source.names[index]} has {width}x{height} pixels, less than '
+                            f'the crop of {side}x{side}: write `gt_size: {min(height, width)}`, or leave that picture '
+                            'out.')
 
     def _cache_wanted(self) -> bool:
         if self.options.cache is not None:
@@ -150,7 +152,9 @@ class GaussianDenoisingDataset(Dataset):
 
     def _decode(self, position: int) -> np.ndarray:
         index = self.indices[position]
-        return to_channels(self.source.read(index), self.options.in_ch, self.source.names[index])
+        picture = self.source.read(index)
+        self._check_size(index, *picture.shape[:2])  # it may have changed since the start
+        return to_channels(picture, self.options.in_ch, self.source.names[index])
 
     def _augmented_crop(self, picture: np.ndarray) -> np.ndarray:
         side = self.options.gt_size

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 import lmdb
 import numpy as np
-from basicsr.utils import FileClient
+from basicsr.utils import FileClient, get_root_logger
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.files import decode, list_pictures, picture_size, read_bytes
+from basicsr_snn.images.files import picture_size, read_bytes
+from basicsr_snn.images.listing import find_pictures
+from basicsr_snn.images.reading import decode
 
 META_INFO = 'meta_info.txt'
 META_LINE = re.compile(r'(?P<key>.+)\.png \((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')
@@ -33,10 +35,14 @@ class PictureSource(Protocol):
 
 
 class FolderSource:
-    """The picture files of a folder, in sorted order."""
+    """The picture files of a folder, in sorted order; the log names what is left out."""
 
     def __init__(self, folder: Path, recursive: bool = False) -> None:
-        self.paths = list_pictures(folder, recursive)
+        listing = find_pictures(folder, recursive)
+        left_out = listing.what_is_left_out()
+        if left_out:
+            get_root_logger().warning(left_out)
+        self.paths = listing.pictures
         self.names = [str(path) for path in self.paths]
 
     def size(self, index: int) -> tuple[int, int]:
@@ -71,7 +77,12 @@ class LmdbSource:
         if content is None:
             raise UserError(f'{self.folder} holds no picture {key!r} though its {META_INFO} lists it: make the lmdb '
                             f'anew with `{_recipe(self.folder)}`.')
-        return decode(content, f'{key} of {self.folder}')[0]
+        pixels = decode(content, f'{key} of {self.folder}')[0]
+        if pixels.shape[:2] != self._sizes[index]:
+            listed, found = ('x'.join(map(str, size[::-1])) for size in (self._sizes[index], pixels.shape[:2]))
+            raise UserError(f'{key} of {self.folder} has {found} pixels where its {META_INFO} says {listed}: make the '
+                            f'lmdb anew with `{_recipe(self.folder)}`.')
+        return pixels
 
     def _content(self, key: str) -> bytes | None:
         try:

@@ -1,19 +1,18 @@
-"""Reading and writing of picture files: RGB or grey, 8 or 16 bits, with or without alpha."""
+"""Picture files: RGB or grey, 8 or 16 bits, with or without alpha, read whole and written whole."""
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.header import PictureHeader, read_header, turned
+from basicsr_snn.images.reading import decode, read_header
 
 LOSSLESS_WEBP = 101  # OpenCV's convention: any quality above 100
 
@@ -40,7 +39,6 @@ _FORMATS = {
 }
 EXTENSIONS = tuple(_FORMATS)
 _DTYPES: dict[int, type[np.unsignedinteger]] = {8: np.uint8, 16: np.uint16}
-_JPEG_START = b'\xff\xd8\xff'
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def read_picture(path: str | Path) -> Picture:
     """
     path = Path(path)
     content = read_bytes(path)
-    header = read_header(content)
+    header = read_header(io.BytesIO(content), path)
     stored, alpha = decode(content, path, header)
     return Picture(stored, alpha, path, header.profile)
 
@@ -88,66 +86,24 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f'{path} cannot be read ({error.strerror}): check the path and its permissions.') from error
+        raise _unreadable(path, error) from error
 
 
-def decode(content: bytes, name: str | Path,
-           header: PictureHeader | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decode the content of a picture file, without any change of its values.
-
-    A picture that says which way up it is (EXIF) is turned, as every viewer does.
-
-    Args:
-        content: the file's bytes.
-        name: what an error message calls the picture.
-        header: that of the content, where the caller has read it.
-
-    Returns:
-        (H, W, C) uint8 or uint16, C is 1 (grey) or 3 (RGB), and alpha, (H, W) of the same dtype, or None.
-
-    Raises:
-        UserError: no picture that OpenCV reads, neither 8 nor 16 bits a channel, several pictures, or transparency that
-            OpenCV would lose.
-    """
-    header = header or read_header(content)
-    if header.pages > 1:
-        raise UserError(f'{name} holds {header.pages} pictures, of which only the first would be read: save each as a '
-                        'file of its own.')
-    # IMREAD_UNCHANGED alone keeps alpha, but ignores the EXIF turn; a JPEG has no alpha to lose.
-    oriented = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-    flags = oriented if content.startswith(_JPEG_START) else cv2.IMREAD_UNCHANGED
-    try:
-        raw = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:  # an empty file, or more pixels than OpenCV allows
-        raw = None
-    if raw is None:
-        raise UserError(f'{name} is no readable picture (damaged, cut short, or another kind of file): replace or '
-                        f'remove it; known extensions are {" ".join(EXTENSIONS)}.')
-    if raw.dtype not in (np.uint8, np.uint16) or raw.ndim == 3 and raw.shape[2] not in (1, 3, 4):
-        channels = raw.shape[2] if raw.ndim == 3 else 1
-        raise UserError(f'{name} has {channels} channels of {raw.dtype}: 1, 3 or 4 channels of 8 or 16 bits are '
-                        'allowed; save it as an 8- or 16-bit PNG.')
-    raw = turned(raw[:, :, None] if raw.ndim == 2 else raw, header.orientation)
-    if header.transparent and raw.shape[2] < 4:
-        raise UserError(f'{name} has transparency that would be lost: save it as a PNG with an alpha channel, or '
-                        'without transparency.')
-    alpha = np.ascontiguousarray(raw[:, :, 3]) if raw.shape[2] == 4 else None
-    grey = raw.shape[2] == 1 or alpha is not None and header.grey  # OpenCV makes grey and alpha four channels
-    return (np.ascontiguousarray(raw[:, :, :1]) if grey else cv2.cvtColor(raw[:, :, :3], cv2.COLOR_BGR2RGB)), alpha
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f'{path} cannot be read ({error.strerror}): check the path and its permissions.')
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture file from its header alone, before any EXIF turn.
+    """Height and width of a picture file, the right way up, from its header alone.
 
     Raises:
-        UserError: the file cannot be read or is no picture.
+        UserError: the file cannot be read, or holds what :func:`read_header` refuses.
     """
     try:
-        with Image.open(path) as header:
-            return header.height, header.width
-    except OSError:  # OpenCV knows some files that Pillow does not, and words the error where neither does
-        height, width = decode(read_bytes(path), path)[0].shape[:2]
-        return height, width
+        with path.open('rb') as file:
+            return read_header(file, path).upright_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
@@ -206,12 +162,12 @@ def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np
     whole = np.issubdtype(pixels.dtype, np.integer)
     picture_format = format_for(path, pixels.dtype.itemsize * 8 if whole else bits, alpha is not None)
     integers = pixels if whole else to_integers(pixels, bits)
-    encoded = _encode(path, _as_opencv_stores(integers, alpha), picture_format)
+    encoded = _encode(path, integers, alpha, picture_format)
     unfinished = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            unfinished.write_bytes(encoded.data)
+            unfinished.write_bytes(encoded)
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -250,53 +206,27 @@ def to_integers(pixels: np.ndarray, bits: int = 8) -> np.ndarray:
     return np.rint(clipped * peak).astype(_DTYPES[bits])
 
 
-def _as_opencv_stores(integers: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    if alpha is None:
-        return integers if integers.shape[2] == 1 else cv2.cvtColor(integers, cv2.COLOR_RGB2BGR)
-    if alpha.dtype != integers.dtype:
+def _encode(path: Path, integers: np.ndarray, alpha: np.ndarray | None,
+            picture_format: _Format) -> bytes | memoryview:
+    if alpha is not None and alpha.dtype != integers.dtype:
         alpha = np.rint(alpha * (np.iinfo(integers.dtype).max / np.iinfo(alpha.dtype).max)).astype(integers.dtype)
-    channels = (integers[:, :, 0],) * 3 if integers.shape[2] == 1 else cv2.split(integers)[::-1]
-    return cv2.merge([*channels, alpha])
+    if alpha is not None and picture_format is _TIFF:
+        from basicsr_snn.images.tiff import encode_tiff
 
-
-def _encode(path: Path, integers: np.ndarray, picture_format: _Format) -> np.ndarray:
+        return encode_tiff(integers, alpha)
     try:
-        good, encoded = cv2.imencode(path.suffix.lower(), integers, list(picture_format.settings))
+        good, encoded = cv2.imencode(path.suffix.lower(), _as_opencv_stores(integers, alpha),
+                                     list(picture_format.settings))
     except cv2.error as error:  # for example a WebP side beyond 16383
         raise UserError(f'{path} cannot be written ({error.err or error}): write {path.stem}.png.') from error
     if not good:
         raise UserError(f'{path} cannot be written: OpenCV refuses {integers.shape[1]}x{integers.shape[0]} pixels as '
                         f'{path.suffix}; write {path.stem}.png.')
-    return encoded
+    return encoded.data
 
 
-def list_pictures(folder: str | Path, recursive: bool = False) -> list[Path]:
-    """The picture files of a folder, sorted by their path; hidden files are left out.
-
-    Raises:
-        UserError: the folder is missing, is a file, or holds no picture.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise UserError(f'the folder {folder} does not exist (seen from {Path.cwd()}): give one that holds pictures.')
-    if not folder.is_dir():
-        raise UserError(f'{folder} is a file where a folder of pictures was asked for: give {folder.parent}.')
-    pictures = sorted(_pictures_in(folder, recursive), key=lambda path: path.relative_to(folder).as_posix())
-    if not pictures:
-        raise UserError(f'no pictures in {folder}: known extensions are {" ".join(EXTENSIONS)}; '
-                        f'{_way_out(folder, recursive)}.')
-    return pictures
-
-
-def _pictures_in(folder: Path, recursive: bool) -> Iterator[Path]:
-    for path in folder.rglob('*') if recursive else folder.iterdir():
-        hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in EXTENSIONS and not hidden and path.is_file():
-            yield path
-
-
-def _way_out(folder: Path, recursive: bool) -> str:
-    deeper = None if recursive else next(_pictures_in(folder, recursive=True), None)
-    if deeper is None:
-        return 'put some there or give another folder'
-    return f'there are some in its sub-folder: give {deeper.parent}, or ask for sub-folders too (`recursive`)'
+def _as_opencv_stores(integers: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    if alpha is None:
+        return integers if integers.shape[2] == 1 else cv2.cvtColor(integers, cv2.COLOR_RGB2BGR)
+    channels = (integers[:, :, 0],) * 3 if integers.shape[2] == 1 else cv2.split(integers)[::-1]
+    return cv2.merge([*channels, alpha])

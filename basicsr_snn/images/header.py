@@ -1,4 +1,4 @@
-"""What a picture file tells beside its pixels, read by Pillow, as OpenCV passes over it."""
+"""What a picture file tells beside its pixels: size, pages, transparency, turn and colour profile."""
 from __future__ import annotations
 
 import io
@@ -10,34 +10,45 @@ from PIL import Image, ImageCms
 ORIENTATION = 0x0112
 """EXIF tag: which way up, 1 to 8."""
 
-OPENCV_IGNORES_ORIENTATION = ('PNG', 'WEBP')
-SEVERAL_PAGES = ('TIFF', 'PNG', 'WEBP', 'GIF')
-"""Formats of pages or moving pictures. A JPEG that holds several is one photograph with previews."""
+UPRIGHT = 1
+QUARTER_TURNS = (5, 6, 7, 8)
+"""Orientations in which rows and columns change places."""
 
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What Pillow found.
+    """What the head of a picture file says.
 
     Attributes:
+        width: Columns as stored, before any turn.
+        height: Rows as stored.
         pages: Number of pictures in the file.
         grey: Whether it is stored without colour.
         transparent: Whether some of it may be transparent, by an alpha channel or a transparent colour.
-        orientation: EXIF's number of the turn that is still to be made, 1: none.
+        inks: Whether its colours are those of four inks (CMYK).
+        orientation: EXIF's number of the turn, 1: none.
         icc_profile: Its colour profile, or None.
     """
 
+    width: int
+    height: int
     pages: int = 1
     grey: bool = False
     transparent: bool = False
-    orientation: int = 1
+    inks: bool = False
+    orientation: int = UPRIGHT
     icc_profile: bytes | None = None
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width after the turn."""
+        return (self.width, self.height) if self.orientation in QUARTER_TURNS else (self.height, self.width)
 
     @property
     def profile(self) -> str | None:
         """Name of the colour profile; None: none, or sRGB."""
         if not self.icc_profile:
-            return None
+            return 'CMYK' if self.inks else None
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(self.icc_profile))
             name = ImageCms.getProfileDescription(profile).strip()
@@ -46,24 +57,20 @@ class PictureHeader:
         return None if 'srgb' in name.lower() else name or 'unnamed'
 
 
-def read_header(content: bytes) -> PictureHeader:
-    """The header of a picture file; an empty one where Pillow does not know the format."""
+def orientation_in(exif: bytes | None) -> int:
+    """The turn that EXIF data ask for; none where they are damaged, as viewers do."""
+    found = Image.Exif()
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            ignored = image.format in OPENCV_IGNORES_ORIENTATION
-            return PictureHeader(
-                pages=getattr(image, 'n_frames', 1) if image.format in SEVERAL_PAGES else 1,
-                grey=image.mode in ('1', 'L', 'LA') or image.mode.startswith('I'),
-                transparent=image.mode in ('LA', 'PA', 'RGBA') or 'transparency' in image.info,
-                orientation=image.getexif().get(ORIENTATION, 1) if ignored else 1,
-                icc_profile=image.info.get('icc_profile'))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return PictureHeader()
+        found.load(exif or b'')
+        orientation = found.get(ORIENTATION, UPRIGHT)
+    except Exception:  # Pillow lets any error of its parser through
+        return UPRIGHT
+    return orientation if orientation in range(1, 9) else UPRIGHT
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Pixels (H, W, C) the right way up, by EXIF's number of the turn."""
-    if orientation in (5, 6, 7, 8):  # rows and columns change places
+    if orientation in QUARTER_TURNS:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]

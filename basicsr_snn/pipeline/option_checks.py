@@ -48,6 +48,7 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True) -> No
             _check_channels(check, options)
     else:
         _check_other_model(check, options)
+    _check_dataset_names(check, options.get('datasets'))
     if isinstance(options.get('num_gpu'), int) and options['num_gpu'] > torch.cuda.device_count():
         check.mistakes.append(f'num_gpu is {options["num_gpu"]}, but this machine has {torch.cuda.device_count()} CUDA '
                               'devices; write num_gpu: auto.')
@@ -55,10 +56,22 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True) -> No
         raise UserError('\n'.join(check.mistakes))
 
 
+def _check_dataset_names(check: BlockCheck, datasets: Any) -> None:
+    """Scores and saved pictures are kept by the names of the data sets of a validation or test."""
+    phases: dict[str, str] = {}
+    for phase, block in (datasets.items() if isinstance(datasets, Mapping) else ()):
+        if str(phase).startswith('train') or not isinstance(block, Mapping) or 'name' not in block:
+            continue
+        other = phases.setdefault(str(block['name']), phase)
+        if other != phase:
+            check.mistakes.append(f'datasets: {other} and {phase} are both named {block["name"]}, but scores and saved '
+                                  f'pictures are kept by name; write for example `name: {block["name"]}_{phase}`.')
+
+
 def _check_other_model(check: BlockCheck, options: Mapping[str, Any]) -> None:
     check.required_keys(options, 'The option file', READ_BY_THE_PARSER)
     declared = {field.name: field for field in msgspec.structs.fields(OptionFile)}
-    for key in ('name', 'num_gpu', 'manual_seed'):
+    for key in ('name', 'num_gpu', 'manual_seed', 'max_megapixels'):
         if options.get(key) is not None:
             check.value(options[key], declared[key].type, key, options)
     for key in ('datasets', 'path'):

@@ -11,6 +11,7 @@ import yaml
 from basicsr.utils import options as basicsr_options
 
 from basicsr_snn.errors import UserError, near_matches, one_line
+from basicsr_snn.images.limits import OPTION, allow_megapixels
 from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
@@ -46,6 +47,7 @@ def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[s
         check_options(with_forced_values(read_options(given.opt), given.force_yml))
     options, arguments = basicsr_options.parse_options(root_path, is_train)
     check_options(options)
+    allow_megapixels(options.get(OPTION))
     return options, arguments
 
 

@@ -21,7 +21,8 @@ from skimage.util import random_noise
 from torch import nn
 
 from basicsr_snn import zoo
-from basicsr_snn.images.files import list_pictures, read_picture
+from basicsr_snn.images.files import read_picture
+from basicsr_snn.images.listing import list_pictures
 from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork

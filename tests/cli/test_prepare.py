@@ -14,7 +14,8 @@ from PIL import Image
 
 from basicsr_snn.cli import prepare
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.files import list_pictures, read_picture
+from basicsr_snn.images.files import read_picture
+from basicsr_snn.images.listing import list_pictures
 
 
 def run(*arguments: object) -> int:

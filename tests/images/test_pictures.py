@@ -16,7 +16,8 @@ from PIL import Image, ImageOps
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.images import files
-from basicsr_snn.images.files import list_pictures, picture_size, read_picture, to_channels, to_integers, write_picture
+from basicsr_snn.images.files import picture_size, read_picture, to_channels, to_integers, write_picture
+from basicsr_snn.images.listing import list_pictures
 
 LOSSLESS_8 = ['.png', '.tif', '.tiff', '.webp', '.bmp']
 EXIF_ORIENTATION, QUARTER_TURN = 0x0112, 6
@@ -307,3 +308,10 @@ def test_what_would_be_lost_is_refused(tmp_path: Path) -> None:
     grey.save(tmp_path / 'pages.tif', save_all=True, append_images=[grey, grey])
     with pytest.raises(UserError, match='holds 3 pictures, of which only the first would be read'):
         read_picture(tmp_path / 'pages.tif')
+
+
+def test_programs_that_import_from_the_former_place_go_on() -> None:
+    from basicsr_snn.data import pictures
+
+    assert pictures.read_picture is read_picture
+    assert pictures.list_pictures is list_pictures

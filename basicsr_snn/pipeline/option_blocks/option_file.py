@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from basicsr_snn.images.limits import DEFAULT_MEGAPIXELS, HIGHEST_MEGAPIXELS
 from basicsr_snn.pipeline.option_blocks.base import Block, Built, Natural, says
 from basicsr_snn.pipeline.option_blocks.distillation import Distill
 from basicsr_snn.pipeline.option_blocks.logger import DistParams, Logger
@@ -13,6 +14,7 @@ from basicsr_snn.pipeline.option_blocks.training import Train
 from basicsr_snn.pipeline.option_blocks.validation import Val
 
 Factor = Annotated[int, msgspec.Meta(ge=1, le=16)]
+Megapixels = Annotated[float, msgspec.Meta(gt=0, le=HIGHEST_MEGAPIXELS)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=4_000_000_000)]
 """NumPy's generator starts from 32 bits, and each process adds its rank."""
 
@@ -29,6 +31,8 @@ class OptionFile(Block, kw_only=True):
     scale: Annotated[Factor, says('Factor by which the network enlarges the picture.')] = 1
     manual_seed: Annotated[Seed | None, says('Seed of weights, crops and noise; another at each start by default.',
                                              0)] = None
+    max_megapixels: Annotated[Megapixels, says('Pictures that declare more are refused before they are decoded.')] = (
+        DEFAULT_MEGAPIXELS)
     datasets: Annotated[dict[str, Annotated[Built, says('', builds='dataset')]], says(
         'Data sets by phase: `train` and `val` (`val_2` and so on) of a training, `test_1` and so on of a test.')]
     network_g: Annotated[Built, says('The network to train or test.', builds='network')]
