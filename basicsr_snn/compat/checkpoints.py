@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import torch
 
 from basicsr_snn.compat.replacing import module, replaced, replaces
 from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.weight_files.card import entries_of_card
 
 
 class TorchWithAtomicSave(types.ModuleType):
     """``torch`` as ``basicsr.models.base_model`` sees it: ``save`` writes beside the file, then renames."""
 
     failure: Exception | None = None
+    beside: Mapping[str, Any] = {}
+    """Entries that a file gets beside those that BasicSR saves."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
@@ -26,7 +29,7 @@ class TorchWithAtomicSave(types.ModuleType):
         partial = Path(f'{path}.partial')
         self.failure = None
         try:
-            torch.save(content, partial)
+            torch.save({**content, **self.beside}, partial)
             os.replace(partial, path)
         except Exception as error:
             self.failure = error
@@ -34,8 +37,9 @@ class TorchWithAtomicSave(types.ModuleType):
             raise
 
 
-def _save_or_raise(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+def _save_or_raise(upstream: Callable[..., None], *args: Any, beside: Mapping[str, Any], **kwargs: Any) -> None:
     saving = TorchWithAtomicSave('torch')
+    saving.beside = beside
     with replaced('torch', saving, 'basicsr.models.base_model'):
         upstream(*args, **kwargs)
     if saving.failure is not None:
@@ -43,15 +47,17 @@ def _save_or_raise(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> 
 
 
 @replaces('save_network', 'basicsr.models.base_model:BaseModel')
-def save_network_atomically(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """A kill while saving left half a file under the final name, and a save that failed three times was ignored."""
-    _save_or_raise(upstream, *args, **kwargs)
+def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any, net_label: str, *args: Any,
+                            **kwargs: Any) -> None:
+    """A kill while saving left half a file under the final name, a save that failed three times was ignored, and a file
+    did not say which network it is of."""
+    _save_or_raise(upstream, model, net, net_label, *args, beside=entries_of_card(model.opt, net_label), **kwargs)
 
 
 @replaces('save_training_state', 'basicsr.models.base_model:BaseModel')
 def save_state_atomically(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     """The same for the optimiser's state."""
-    _save_or_raise(upstream, *args, **kwargs)
+    _save_or_raise(upstream, *args, beside={}, **kwargs)
 
 
 @replaces('load_resume_state', 'basicsr.train')

@@ -29,6 +29,8 @@ class OptionFile(Block, kw_only=True):
     scale: Annotated[Factor, says('Factor by which the network enlarges the picture.')] = 1
     manual_seed: Annotated[Seed | None, says('Seed of weights, crops and noise; another at each start by default.',
                                              0)] = None
+    licence: Annotated[str | None, says('Licence of the trained weights, which their files then tell.',
+                                        'Apache-2.0')] = None
     datasets: Annotated[dict[str, Annotated[Built, says('', builds='dataset')]], says(
         'Data sets by phase: `train` and `val` (`val_2` and so on) of a training, `test_1` and so on of a test.')]
     network_g: Annotated[Built, says('The network to train or test.', builds='network')]

@@ -45,7 +45,7 @@ class DSRIFNode(Neuron, nn.Module):
             raise UserError(f'DSRIFNode was given v_threshold: {v_threshold} and alpha: {alpha}; write a threshold '
                             'above 0.01 and alpha in 0..1.')
         self.node = neuron.DSRIFNode(v_threshold=float(v_threshold), alpha=float(alpha))
-        self.channels = channels
+        self.channels, self.alpha = channels, float(alpha)
 
     @property
     def amplitude(self) -> Tensor:

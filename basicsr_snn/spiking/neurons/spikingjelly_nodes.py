@@ -255,7 +255,7 @@ class ILIFNode(OwnedNode, neuron.ILIFNode):
                  detach_reset: bool = False) -> None:
         super().__init__(v_threshold=v_threshold, tau=tau, detach_reset=detach_reset, step_mode='m',
                          surrogate_function=surrogate.MultiLevelSpikeCount(D))
-        self.max_count = D
+        self.D = self.max_count = D
         self.register_buffer('worth', torch.full((channels,), v_threshold), persistent=False)
 
     @property
