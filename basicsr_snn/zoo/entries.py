@@ -50,6 +50,18 @@ def select_entry(content: Mapping[str, Any], path: Path, param_key: str | None) 
     return param_key, tensors
 
 
+def named(entry: str | None) -> str:
+    """An entry in words."""
+    return 'all' if entry is None else f'entry {entry}'
+
+
+def also(content: Mapping[str, Any], entry: str | None) -> str:
+    """In words, which other entries of a file hold tensors than the one that was chosen."""
+    others = [str(key) for key, value in content.items()
+              if isinstance(value, Mapping) and key not in (entry, *KEYS) and _tensors_of(value)]
+    return f' (it also has {some(others)})' if others else ''
+
+
 def _preferred(content: Mapping[str, Any], entries: Mapping[str, Any], path: Path) -> str | None:
     if preferred := [key for key in PREFERRED_KEYS if key in entries]:
         return preferred[0]

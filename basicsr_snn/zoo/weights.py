@@ -16,7 +16,7 @@ from basicsr_snn.installation import find_weight_file
 from basicsr_snn.spiking.ternary import WEIGHTS_A_BYTE, unpacked_state
 from basicsr_snn.weight_files.card import Card
 from basicsr_snn.weight_files.reading import read_weight_file
-from basicsr_snn.zoo.entries import MissingEntryError, as_kind_of, named_as, select_entry, some
+from basicsr_snn.zoo.entries import MissingEntryError, also, as_kind_of, named, named_as, select_entry, some
 from basicsr_snn.zoo.same_network import differences
 from basicsr_snn.zoo.shipped import FOLDER, rows
 
@@ -39,8 +39,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
     content, card = read_weight_file(path)
     entry, tensors = select_entry(content, path, param_key)
     if path.parent != FOLDER:  # of what ships there is one entry only
-        _log(logging.INFO, f'Loading {"all" if entry is None else f"entry {entry}"} of {path} into '
-                           f'{type(net).__name__}.')
+        _log(logging.INFO, f'Loading {named(entry)} of {path} into {type(net).__name__}{also(content, entry)}.')
     if card := card or _card_of_shipped(path):
         _compare_networks(card, net, tensors, path, strict)
     expected = net.state_dict()
