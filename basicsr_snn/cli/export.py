@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f'-o {args.output} cannot be written ({error}); give another file.') from error
     trained = trained_network(args)
-    finding = export(trained.loaded(), trained.network, args.format, args.output, trained.known_card())
+    how = {'about': trained.known_card().header()} if args.format == 'safetensors' else {}
+    finding = export(trained.loaded(), trained.network, args.format, args.output, **how)
     sys.stdout.write(f'{trained.name} written to {args.output} ({args.output.stat().st_size / 1000:,.0f} kB): '
                      f'{finding}\n')
     return 0

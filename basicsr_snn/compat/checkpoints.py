@@ -13,6 +13,7 @@ import torch
 from basicsr_snn.compat.replacing import module, replaced, replaces
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.weight_files.card import entries_of_card
+from basicsr_snn.weight_files.declared_size import check_declared_size
 
 
 class TorchWithAtomicSave(types.ModuleType):
@@ -58,6 +59,15 @@ def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any,
 def save_state_atomically(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     """The same for the optimiser's state."""
     _save_or_raise(upstream, *args, beside={}, **kwargs)
+
+
+@replaces('load_network', 'basicsr.models.base_model:BaseModel')
+def load_network_of_bounded_size(upstream: Callable[..., None], model: Any, net: Any, load_path: str | Path,
+                                 *args: Any, **kwargs: Any) -> None:
+    """A weight file may unpack to more than the memory holds."""
+    if Path(load_path).is_file():
+        check_declared_size(Path(load_path))
+    upstream(model, net, load_path, *args, **kwargs)
 
 
 @replaces('load_resume_state', 'basicsr.train')

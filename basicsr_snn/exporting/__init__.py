@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.weight_files.card import Card
 
 WRITERS = {'onnx': ('onnx_graph', ('onnx', 'onnxscript', 'onnxruntime')),
            'safetensors': ('weight_file', ('safetensors',)),
@@ -18,7 +17,7 @@ WRITERS = {'onnx': ('onnx_graph', ('onnx', 'onnxscript', 'onnxruntime')),
 """Module of this package and packages needed, by format."""
 
 
-def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, card: Card | None = None) -> str:
+def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, **how: Any) -> str:
     """Write a network to a file.
 
     Args:
@@ -26,7 +25,7 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, ca
         network: The ``network_g`` block that built it.
         form: A key of :data:`WRITERS`.
         file: Where to, with the format as suffix; it appears once it has been compared with the source.
-        card: What is known of the weights beside their network; it goes into files that have room for it.
+        how: What the writer of the format takes besides.
 
     Returns:
         What the comparison found, in words.
@@ -45,7 +44,7 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, ca
                         f'{" ".join(packages)}.')
     part = file.with_name(f'part_of_{file.name}')
     try:
-        finding = importlib.import_module(f'{__name__}.{module}').write(net.eval(), card or Card(network), part)
+        finding = importlib.import_module(f'{__name__}.{module}').write(net.eval(), network, part, **how)
         part.replace(file)
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error}); give another file.') from error

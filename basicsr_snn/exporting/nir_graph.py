@@ -1,9 +1,10 @@
 """NIR (arXiv 2311.14641): networks whose every layer the format knows, through SpikingJelly's exchange."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from spikingjelly.activation_based import functional, neuron
@@ -12,7 +13,6 @@ from torch import nn
 
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.inference.contract import as_restorer
-from basicsr_snn.weight_files.card import Card
 
 KNOWN = (nn.Conv2d, nn.Linear, nn.AvgPool2d, nn.Flatten, neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode)
 """What NIR has a node for; the neurons with hard reset only."""
@@ -21,15 +21,14 @@ SIZE = 32
 """Side in pixels of the picture that the graph is for: NIR's convolutions and neurons have fixed sizes."""
 
 
-def write(net: nn.Module, card: Card, file: Path) -> str:
+def write(net: nn.Module, network: Mapping[str, Any], file: Path) -> str:
     """Write a network of layers that NIR knows, for pictures of ``SIZE`` x ``SIZE``.
 
     Args:
         net: Maps (N, C, H, W) step by step.
-        card: What is known of it.
+        network: Its block.
         file: Where to.
     """
-    network = card.network_g
     if unknown := sorted(set(_unknown(net))):
         raise UserError(f'NIR has no node for {", ".join(unknown)}, of which {network["type"]} is made; type --format '
                         'onnx, or --format safetensors.')

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.contract import as_restorer
-from basicsr_snn.weight_files.card import Card
 
 AGREEMENT = 60.0
 """Least PSNR in dB between the pictures of the source and of the file. Sums in another order may tip a count over."""
@@ -23,19 +22,18 @@ AGREEMENT = 60.0
 INPUT, OUTPUT = 'degraded', 'restored'
 
 
-def write(net: nn.Module, card: Card, file: Path) -> str:
+def write(net: nn.Module, network: Mapping[str, Any], file: Path) -> str:
     """Write ``degraded`` (N, C, H, W) in 0..1 to ``restored`` of the same shape, H and W multiples of the network's
     ``multiple_of``; a network that takes a noise level has that of its options.
 
     Args:
         net: Any network.
-        card: What is known of it.
+        network: Its block.
         file: Where to.
 
     Raises:
         UserError: The network has no graph, or one that gives other pictures.
     """
-    network = card.network_g
     if as_restorer(net).exit_tolerance:
         raise UserError(f'{network["type"]} with exit_tolerance ends when its picture has settled, but an ONNX graph '
                         'has a fixed number of steps; write exit_tolerance: 0.')

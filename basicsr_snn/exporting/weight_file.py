@@ -1,7 +1,9 @@
 """safetensors: the weights as this package loads them, their card in the header."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,25 +17,25 @@ from basicsr_snn.weight_files.card import Card
 from basicsr_snn.zoo.trained_network import network_of_weight_file
 
 
-def write(net: nn.Module, card: Card, file: Path) -> str:
+def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping[str, str] | None = None) -> str:
     """Write the weights, ternary ones as two bits each; ``-n FILE`` reads them everywhere.
 
     Args:
         net: In its training form.
-        card: What is known of it; goes into the header, ``network_g`` as JSON.
+        network: Its block; goes into the header as JSON under ``network_g``.
         file: Where to.
+        about: What else goes into the header (:mod:`basicsr_snn.weight_files.card`).
     """
-    kind = card.network_g['type']
-    if zoo.weights_in(card.network_g):
-        raise UserError(f'{kind} reads the file of another project, whose form this one does not know; convert that '
-                        'file itself, or type --format onnx.')
+    if zoo.weights_in(network):
+        raise UserError(f'{network["type"]} reads the file of another project, whose form this one does not know; '
+                        'convert that file itself, or type --format onnx.')
     weights = {name: tensor.contiguous() for name, tensor in packed_state(net.state_dict(), net).items()}
-    save_file(weights, file, metadata={'format': 'pt', **card.header()})
+    save_file(weights, file, metadata={'format': 'pt', **(about or {}), **Card(network).header()})
     again = network_of_weight_file(file).loaded()
     picture = torch.rand(1, as_restorer(net).in_ch, 32, 48, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         same = torch.equal(again.eval()(picture), net(picture))
     if not same:
-        raise UserError(f'{kind} gives other pictures when read back, so nothing was written; its state is not all in '
-                        'its state dict.')
+        raise UserError(f'{network["type"]} gives other pictures when read back, so nothing was written; its state is '
+                        'not all in its state dict.')
     return 'read back, it gives the same pictures'

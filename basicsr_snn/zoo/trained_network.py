@@ -143,7 +143,7 @@ def shipped_network(name: str) -> TrainedNetwork:
 
 
 def network_of_weight_file(file: str | Path) -> TrainedNetwork:
-    """The network that a weight file says it is of, called as the file.
+    """The network that a weight file says it is of, called as the file, and as its experiment where it lies in one.
 
     Raises:
         UserError: The file cannot be read, does not say it, or names a network that cannot be built.
@@ -154,7 +154,8 @@ def network_of_weight_file(file: str | Path) -> TrainedNetwork:
         built_for_comparison(card.network_g, elements)
     except UserError as error:
         raise UserError(f'{file}: {error}; write -opt X.yml --weights W with an option file that builds it.') from error
-    return TrainedNetwork(file.stem, card.network_g, file, card=card)
+    experiment = f'{file.parts[-3]} ' if file.parts[-2:-1] == ('models',) and len(file.parts) > 2 else ''
+    return TrainedNetwork(experiment + file.stem, card.network_g, file, card=card)
 
 
 def named_network(name: str | Path) -> TrainedNetwork:

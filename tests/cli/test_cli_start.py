@@ -41,7 +41,9 @@ def test_a_training_begins_with_the_file_that_start_wrote(work, capsys, source, 
     written = torch.load('experiments/start.pth', weights_only=True)['params']
     source_weights = torch.load('trained.pth', weights_only=True)['params']
     assert all(torch.equal(written[name], value) for name, value in source_weights.items() if 'log_' not in name)
+    assert torch.load('experiments/start.pth', weights_only=True)['network_g'] == student
     assert main(['train', '-opt', 'student.yml']) == 0
+    assert torch.load('experiments/tiny/models/net_g_latest.pth', weights_only=True)['network_g'] == student
     assert (work / 'experiments/tiny/models/net_g_latest.pth').exists()
 
 

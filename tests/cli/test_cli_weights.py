@@ -32,7 +32,8 @@ def folder(tmp_path, monkeypatch) -> Path:
                'datasets': {'test_1': {'name': 'own', 'type': 'GaussianDenoisingDataset', 'dataroot_gt': 'clean',
                                        'sigma': 25}},
                'path': {}, 'val': {'save_img': True, 'suffix': None, 'energy': 0}}
-    for name, block in (('without', {}), ('with', {'network_g': NETWORK}), ('deep', {'network_g': {**NETWORK, 'T': 2}})):
+    blocks = {'without': {}, 'with': {'network_g': NETWORK}, 'deep': {'network_g': {**NETWORK, 'T': 2}}}
+    for name, block in blocks.items():
         Path(f'{name}.yml').write_text(yaml.safe_dump({**options, **block}))
     return tmp_path
 

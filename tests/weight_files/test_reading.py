@@ -76,8 +76,8 @@ def test_numbers_of_numpy_beside_the_weights_do_no_harm(tmp_path):
 
 
 def compressed(source: Path, target: Path, zeros: int) -> None:
-    """The archive again, its tensor in the place of which ``zeros`` bytes of 0 are packed into next to nothing."""
-    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as after:
+    """The archive again, with ``zeros`` bytes of 0, packed into next to nothing, in place of its tensor."""
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, 'w', zipfile.ZIP_DEFLATED) as after:
         for record in before.infolist():
             data = record.filename.endswith('data/0')
             after.writestr(record.filename, bytes(zeros) if data else before.read(record))
@@ -98,7 +98,7 @@ def test_archives_that_unpack_to_a_multiple_are_refused_unless_told_otherwise(tm
 def test_sizes_that_no_memory_holds_are_refused(tmp_path, name, monkeypatch):
     with (tmp_path / name).open('wb') as file:
         file.truncate(10 ** 13)
-    with pytest.raises(UserError, match=rf'declares 10,000\.00 GB of weights, but .* at most 4 GB'):
+    with pytest.raises(UserError, match=r'declares 10,000\.00 GB of weights, but .* at most 4 GB'):
         read_weight_file(tmp_path / name)
     monkeypatch.setenv(LIMIT, 'much')
     with pytest.raises(UserError, match=f"{LIMIT} is 'much'; write a number of gigabytes"):

@@ -50,7 +50,7 @@ def neuron(name: str, **options) -> dict:
     (neuron('relu'), neuron('linear'), 'a layer is Linear here and ReLU in the file'),
     (SMALL, changed(weights='ternary'), 'a layer is TernaryConv2d here and SpikeConv2d in the file'),
     ({**SMALL, 'T': 4, 'neuron': {'type': 'PhaseIF', 'steps': 4}},
-     {**SMALL, 'T': 4, 'neuron': {'type': 'PhaseIF', 'steps': 4, 'highest': 7}}, 'highest is 7 here and 15 in the file'),
+     {**SMALL, 'T': 4, 'neuron': {'type': 'PhaseIF', 'steps': 4, 'highest': 7}}, 'highest is 7 here and 15 in the'),
     ({'type': 'DnCNN', 'nc': 4, 'nb': 3}, {'type': 'FFDNet', 'nc': 4, 'nb': 3}, 'type is FFDNet here and DnCNN in'),
     ({'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'scale': 4, 'num_feat': 4, 'num_block': 1, 'num_grow_ch': 4},
      {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'scale': 2, 'num_feat': 4, 'num_block': 1, 'num_grow_ch': 4},

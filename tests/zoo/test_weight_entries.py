@@ -71,7 +71,7 @@ def test_a_named_entry_goes_before_all(net, weights, tmp_path, monkeypatch, log)
 
 def test_of_several_unknown_entries_one_must_be_named(net, weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r'several entries with tensors, teacher, student; write .*param_key_g: teacher'):
+    with pytest.raises(UserError, match='several entries with tensors, teacher, student; .*param_key_g: teacher'):
         load_weights(net, saved({'teacher': weights, 'student': weights}))
 
 
