@@ -72,7 +72,7 @@ def main() -> None:
     file = zoo.FOLDER / f'{args.name}.pth'
     shipped_before = zoo.sha256_of(file) if file.exists() else None
     card = replace(card_of_options(options), network_g=network, licence=LICENCE)
-    torch.save({'params': packed_state(weights, built), **card.entries()}, file)
+    torch.save(card.on(packed_state(weights, built)), file)
     log = read_training_log(folder)
     if not args.goes_on or zoo.sha256_of(file) != shipped_before:  # else the curve has these steps
         write_curve(args.name, log.curve, args.goes_on)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from basicsr_snn.compat.replacing import module, replaced, replaces
 from basicsr_snn.errors import UserError, first_line
-from basicsr_snn.weight_files.card import entries_of_card
+from basicsr_snn.weight_files.card import card_on_state_dicts
 from basicsr_snn.weight_files.declared_size import check_declared_size
 
 
@@ -20,8 +20,6 @@ class TorchWithAtomicSave(types.ModuleType):
     """``torch`` as ``basicsr.models.base_model`` sees it: ``save`` writes beside the file, then renames."""
 
     failure: Exception | None = None
-    beside: Mapping[str, Any] = {}
-    """Entries that a file gets beside those that BasicSR saves."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
@@ -30,7 +28,7 @@ class TorchWithAtomicSave(types.ModuleType):
         partial = Path(f'{path}.partial')
         self.failure = None
         try:
-            torch.save({**content, **self.beside}, partial)
+            torch.save(content, partial)
             os.replace(partial, path)
         except Exception as error:
             self.failure = error
@@ -38,9 +36,8 @@ class TorchWithAtomicSave(types.ModuleType):
             raise
 
 
-def _save_or_raise(upstream: Callable[..., None], *args: Any, beside: Mapping[str, Any], **kwargs: Any) -> None:
+def _save_or_raise(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     saving = TorchWithAtomicSave('torch')
-    saving.beside = beside
     with replaced('torch', saving, 'basicsr.models.base_model'):
         upstream(*args, **kwargs)
     if saving.failure is not None:
@@ -52,13 +49,15 @@ def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any,
                             **kwargs: Any) -> None:
     """A kill while saving left half a file under the final name, a save that failed three times was ignored, and a file
     did not say which network it is of."""
-    _save_or_raise(upstream, model, net, net_label, *args, beside=entries_of_card(model.opt, net_label), **kwargs)
+    nets = [model.get_bare_model(one) for one in (net if isinstance(net, list) else [net])]
+    with card_on_state_dicts(nets, model.opt, net_label):
+        _save_or_raise(upstream, model, net, net_label, *args, **kwargs)
 
 
 @replaces('save_training_state', 'basicsr.models.base_model:BaseModel')
 def save_state_atomically(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     """The same for the optimiser's state."""
-    _save_or_raise(upstream, *args, beside={}, **kwargs)
+    _save_or_raise(upstream, *args, **kwargs)
 
 
 @replaces('load_network', 'basicsr.models.base_model:BaseModel')

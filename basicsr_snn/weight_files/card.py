@@ -1,13 +1,19 @@
 """What a weight file says of itself: the network that its weights are of, noise level, licence, version.
 
-In a ``.pth`` these are entries beside ``params``; in a ``.safetensors`` they are JSON in its header.
+In a ``.pth`` these are attributes of each state dict, as torch's own ``_metadata``: torch keeps them when it saves one,
+and whoever reads the entries of a file sees ``params`` and ``params_ema`` alone. Entries of the same names are read,
+too. In a ``.safetensors`` they are JSON in its header.
 """
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.version import __version__
@@ -37,16 +43,29 @@ class Card:
     version: str | None = None
 
     def entries(self) -> dict[str, Any]:
-        """What is known, as entries of a ``.pth``."""
+        """What is known, by name, in plain types."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     def header(self) -> dict[str, str]:
         """The same as the header of a ``.safetensors``, which holds text."""
         return {key: value if isinstance(value, str) else json.dumps(value) for key, value in self.entries().items()}
 
+    def on(self, state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+        """A state dict that carries the card into the file that it is saved to."""
+        carrying = OrderedDict(state)
+        vars(carrying).update(self.entries())
+        return carrying
+
+    @classmethod
+    def of_content(cls, content: Mapping[str, Any]) -> Self | None:
+        """The card of a ``.pth``; None: it has none, as other projects' files."""
+        states = [one for one in (content, *content.values()) if isinstance(one, OrderedDict)]
+        cards = (cls.of_entries(entries) for entries in (content, *map(vars, states)))
+        return next((card for card in cards if card is not None), None)
+
     @classmethod
     def of_entries(cls, content: Mapping[str, Any]) -> Self | None:
-        """The card among the entries of a file; None: it has none, as other projects' files.
+        """The card among named values; None: it is not there.
 
         Raises:
             UserError: A ``network_g`` that is no block of an option file.
@@ -84,10 +103,27 @@ def card_of_options(options: Mapping[str, Any], block: str = NETWORK) -> Card | 
     return Card(_plain(options[block]), noise, _plain(options.get('scale')), options.get('licence'), __version__)
 
 
-def entries_of_card(options: Mapping[str, Any], net_label: str) -> dict[str, Any]:
-    """Entries of a ``.pth`` of the network that BasicSR calls ``net_label``: ``net_g`` is built from ``network_g``."""
+@contextmanager
+def card_on_state_dicts(nets: Iterable[nn.Module], options: Mapping[str, Any], net_label: str) -> Iterator[None]:
+    """Context in which the state dicts of networks carry their card.
+
+    Args:
+        nets: Networks of one kind, without torch's wrappers for several devices.
+        options: Of their training.
+        net_label: What BasicSR calls them: ``net_g`` is built from ``network_g``.
+    """
     card = card_of_options(options, f'network_{net_label.removeprefix("net_")}')
-    return {} if card is None else card.entries()
+
+    def carry(module: nn.Module, state: OrderedDict[str, Tensor], prefix: str, metadata: dict[str, Any]) -> None:
+        if card is not None:
+            vars(state).update(card.entries())
+
+    handles = [net.register_state_dict_post_hook(carry) for net in nets]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _decoded(text: str) -> Any:

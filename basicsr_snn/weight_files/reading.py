@@ -52,7 +52,7 @@ def _read_torch(path: Path) -> tuple[Mapping[str, Any], Card | None]:
     if not isinstance(content, Mapping):
         raise UserError(f'{path} holds a {type(content).__name__}, not named tensors; give a file that was saved from '
                         'net.state_dict().')
-    return content, Card.of_entries(content)
+    return content, Card.of_content(content)
 
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Card | None]:

@@ -11,7 +11,9 @@ from basicsr.models.base_model import BaseModel
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.version import __version__
+from basicsr_snn.weight_files.card import Card
 from basicsr_snn.weight_files.declared_size import LIMIT
+from basicsr_snn.weight_files.reading import read_weight_file
 
 
 def checkpointed_model(folder):
@@ -67,10 +69,11 @@ def test_saved_files_say_which_network_they_are_of_and_basicsr_reads_them(tmp_pa
     model.opt.update(network_g={'type': 'SpikerIR', 'T': 2}, licence='CC0', datasets={'train': {'sigma': 25}})
     model.save_network([net, net], 'net_g', 4, param_key=['params', 'params_ema'])
     model.save_network(net, 'net_adapters', 4)
-    content = torch.load(tmp_path / 'net_g_4.pth', weights_only=True)
-    assert {key: content[key] for key in content if not key.startswith('params')} == {
-        'network_g': {'type': 'SpikerIR', 'T': 2}, 'noise': 25, 'licence': 'CC0', 'version': __version__}
-    assert torch.load(tmp_path / 'net_adapters_4.pth', weights_only=True).keys() == {'params'}
+    content, card = read_weight_file(tmp_path / 'net_g_4.pth')
+    assert card == Card({'type': 'SpikerIR', 'T': 2}, 25, licence='CC0', version=__version__)
+    assert content.keys() == {'params', 'params_ema'}
+    assert read_weight_file(tmp_path / 'net_adapters_4.pth')[1] is None
+    assert vars(net.state_dict()).keys() == {'_metadata'}  # the hook of saving is gone
     for key in ('params', 'params_ema'):
         BaseModel.load_network(model, other, str(tmp_path / 'net_g_4.pth'), True, key)
         assert torch.equal(other.weight, net.weight)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.version import __version__
-from basicsr_snn.weight_files.card import Card, card_of_options, entries_of_card
+from basicsr_snn.weight_files.card import Card, card_of_options
 from basicsr_snn.weight_files.declared_size import LIMIT, check_declared_size
 from basicsr_snn.weight_files.reading import read_weight_file
 
@@ -29,16 +29,19 @@ def test_the_card_of_options_is_plain():
     assert type(card_of_options(OPTIONS).network_g['neuron']) is dict
     assert card_of_options({'datasets': {}}) is None
     assert card_of_options({'network_g': {'type': 'X'}, 'datasets': {'train': {'sigma': 25}}}).noise == 25
-    assert entries_of_card(OPTIONS, 'net_adapters') == {}
-    assert entries_of_card({**OPTIONS, 'network_d': {'type': 'D'}}, 'net_d')['network_g'] == {'type': 'D'}
+    assert card_of_options(OPTIONS, 'network_d') is None
+    assert card_of_options({**OPTIONS, 'network_d': {'type': 'D'}}, 'network_d').network_g == {'type': 'D'}
 
 
 def test_the_card_goes_through_both_kinds_of_files(tmp_path):
-    torch.save({'params': WEIGHTS, **CARD.entries()}, tmp_path / 'a.pth')
+    torch.save({'params': WEIGHTS, **CARD.entries()}, tmp_path / 'entries.pth')
+    torch.save({'epoch': 3, 'params': CARD.on(WEIGHTS)}, tmp_path / 'a.pth')
+    torch.save(CARD.on(WEIGHTS), tmp_path / 'plain.pth')
+    torch.save({'state_dict': torch.load(tmp_path / 'a.pth')['params']}, tmp_path / 'moved.pth')
     save_file(WEIGHTS, tmp_path / 'a.safetensors', metadata=CARD.header())
-    for name in ('a.pth', 'a.safetensors'):
+    for name in ('entries.pth', 'a.pth', 'plain.pth', 'moved.pth', 'a.safetensors'):
         assert read_weight_file(tmp_path / name)[1] == CARD
-    assert torch.load(tmp_path / 'a.pth', weights_only=True)['network_g']['neuron']['D'] == 16
+    assert torch.load(tmp_path / 'a.pth', weights_only=True)['params'].keys() == WEIGHTS.keys()
     with safe_open(tmp_path / 'a.safetensors', 'pt') as file:
         assert json.loads(file.metadata()['network_g']) == CARD.network_g
 
