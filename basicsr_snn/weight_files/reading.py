@@ -1,6 +1,7 @@
 """Weight files, read: by their content, not by their name, and without running anything in them."""
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,18 @@ def _read_torch(path: Path) -> tuple[Mapping[str, Any], Card | None]:
         with torch.serialization.safe_globals(HARMLESS):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # damaged files make torch, pickle and zip raise whatever they meet
-        raise UserError(f'{path} is not a weight file that can be read safely ({first_line(error)}); give a .pth file '
+        raise UserError(f'{path} is not a weight file that can be read safely ({_reason(error)}); give a .pth file '
                         'that holds tensors only, or a .safetensors file.') from error
     if not isinstance(content, Mapping):
         raise UserError(f'{path} holds a {type(content).__name__}, not named tensors; give a file that was saved from '
                         'net.state_dict().')
     return content, Card.of_content(content)
+
+
+def _reason(error: Exception) -> str:
+    """What torch found, without its advice to read the file unsafely."""
+    found = re.search(r'WeightsUnpickler error: (.{1,160})', str(error))
+    return (found[1] if found else first_line(error)).partition('. ')[0]
 
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Card | None]:

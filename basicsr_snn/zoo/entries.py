@@ -45,8 +45,11 @@ def select_entry(content: Mapping[str, Any], path: Path, param_key: str | None) 
     weights = content if param_key is None else entries[param_key]
     tensors = _tensors_of(weights)
     if not tensors:
-        raise UserError(f'{path} holds no tensors, only {some(map(str, weights))}; give the entry that holds the '
-                        'weights as param_key, or another file.')
+        held = f'no tensors, only {some(map(str, weights))}' if weights else 'nothing'
+        raise UserError(f'{path} holds {held}; give the entry that holds the weights as param_key, or another file.')
+    if nested := [name for name, tensor in tensors.items() if tensor.is_nested]:
+        raise UserError(f'{path} holds {some(nested)} as a list of tensors of several shapes (a nested tensor), which '
+                        'no layer takes; give weights that were saved from net.state_dict().')
     return param_key, tensors
 
 

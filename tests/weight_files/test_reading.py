@@ -125,6 +125,13 @@ def test_a_tensor_that_declares_more_than_the_file_holds_is_refused(tmp_path, le
         read_weight_file(tmp_path / 'b.pth')
 
 
+def test_torch_does_not_get_to_advise_unsafe_reading(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / 'a.pth')
+    with pytest.raises(UserError, match=r'read safely \(Unsupported global: GLOBAL torch\.nn\.') as caught:
+        read_weight_file(tmp_path / 'a.pth')
+    assert 'weights_only' not in str(caught.value)
+
+
 def test_what_is_no_file_is_named(tmp_path):
     with pytest.raises(UserError, match='is no file; give the path of a file'):
         read_weight_file(tmp_path)

@@ -119,7 +119,8 @@ def test_kinds_that_hold_the_same_numbers_are_loaded(net, weights, convert, clos
     (lambda tensor: (127 * tensor).to(torch.int8), 'holds model.0.weight as int8, but the network has float32 there'),
     (lambda tensor: tensor > 0, 'as bool, but'), (lambda tensor: tensor.to(torch.complex64), 'as complex64, but'),
     (lambda tensor: tensor.to('meta'), r'model.0.weight without its numbers \(a meta tensor\)'),
-], ids=['int8', 'bool', 'complex', 'meta'])
+    (lambda tensor: torch.nested.nested_tensor([tensor, tensor[:1]]), r'of several shapes \(a nested tensor\)'),
+], ids=['int8', 'bool', 'complex', 'meta', 'nested'])
 @pytest.mark.parametrize('strict', [True, False])
 def test_kinds_of_other_numbers_are_refused(net, weights, convert, sentence, strict, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
