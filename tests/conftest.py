@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -21,6 +22,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'standard sets not found: set {DATA_VARIABLE} to a folder that holds CBSD68, BSD432, weights, ...')
     return folder
+
+
+@pytest.fixture(autouse=True)
+def log_anew():
+    """BasicSR sets its log up once in a process, on the standard error of that moment, which is a test's own."""
+    yield
+    from basicsr.utils import logger
+
+    for handler in list(logging.getLogger('basicsr').handlers):
+        logging.getLogger('basicsr').removeHandler(handler)
+    logger.initialized_logger.pop('basicsr', None)
 
 
 @pytest.fixture

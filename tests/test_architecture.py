@@ -14,7 +14,7 @@ PACKAGE = Path(basicsr_snn.__file__).parent
 
 LAYERS = (
     ('errors', 'version'),
-    ('compat', 'registration', 'images', 'installation'),
+    ('compat', 'registration', 'images', 'installation', 'weight_files'),
     ('spiking', 'inference'),
     ('archs', 'data', 'losses'),
     ('activity', 'energy'),

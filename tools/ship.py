@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from basicsr_snn.bench.training_log import read_training_log
 from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.neurons import neurons_in
 from basicsr_snn.spiking.ternary import packed_state
+from basicsr_snn.weight_files.card import card_of_options
 
 CURVES = Path(__file__).with_name('results') / 'curves.csv'
 LICENCE = 'Apache-2.0; trained on BSD432, pictures released for non-commercial research and education'
@@ -69,7 +71,8 @@ def main() -> None:
     built = zoo.build(network)
     file = zoo.FOLDER / f'{args.name}.pth'
     shipped_before = zoo.sha256_of(file) if file.exists() else None
-    torch.save(packed_state(weights, built), file)
+    card = replace(card_of_options(options), network_g=network, licence=LICENCE)
+    torch.save(card.on(packed_state(weights, built)), file)
     log = read_training_log(folder)
     if not args.goes_on or zoo.sha256_of(file) != shipped_before:  # else the curve has these steps
         write_curve(args.name, log.curve, args.goes_on)

@@ -13,6 +13,7 @@ from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.images.padding import pad_at_end
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.installation import find_weight_file
+from basicsr_snn.weight_files.declared_size import check_declared_size
 
 
 @ARCH_REGISTRY.register()
@@ -82,6 +83,7 @@ def _recognise(path: Path) -> Any:
     _add_extra_architectures()
     if not path.is_file():
         raise UserError(f'weight file {path} of PretrainedANN does not exist; correct path:.')
+    check_declared_size(path)
     try:
         found = ModelLoader('cpu').load_from_file(path)
     except UnsupportedModelError as error:

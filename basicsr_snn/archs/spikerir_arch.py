@@ -142,13 +142,14 @@ class SpikerIR(Restorer):
     def _settled_residual(self, drive: Tensor) -> Tensor:
         """Running mean of the residual over time steps, up to the step that hardly changes it."""
         with carried_state(self):
-            mean, self.steps = self._residuals(drive)[0], 1
-            while self.steps < self.T:
-                self.steps += 1
-                change = (self._residuals(drive)[0] - mean) / self.steps
+            mean, steps = self._residuals(drive)[0], 1
+            while steps < self.T:
+                steps += 1
+                change = (self._residuals(drive)[0] - mean) / steps
                 mean = mean + change
                 if change.abs().mean((1, 2, 3)).max() < self.exit_tolerance:
                     break
+        self.steps = steps
         return mean
 
     def _residuals(self, x: Tensor) -> Tensor:

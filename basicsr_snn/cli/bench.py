@@ -33,7 +33,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('-opt', nargs='+', default=[], metavar='X.yml',
                         help='option files: network_g with the weights of path: pretrain_network_g; without any, only '
                              'its costs are measured')
-    parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks; all names: basicsr-snn list')
+    parser.add_argument('-n', '--name', nargs='+', default=[], metavar='NAME',
+                        help='shipped networks (all names: basicsr-snn list), or weight files that say which network '
+                             'they are of')
+    parser.add_argument('--weights', nargs='+', default=[], metavar='W', help='such weight files, as with -n')
     parser.add_argument('--bm3d', action='store_true',
                         help='add BM3D, the classical reference (pip install bm3d: for non-commercial use only)')
     parser.add_argument('--views', type=int, default=1, choices=VIEWS,
@@ -85,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    if not (args.opt or args.name or args.bm3d):
+    if not (args.opt or args.name or args.weights or args.bm3d):
         raise UserError('no network was given; add -opt X.yml, or -n NAME (all names: basicsr-snn list).')
     check_picture_arguments(args, 'the first option file')
     if args.plot is not None and args.plot.suffix.lower() not in PLOT_FORMATS:
@@ -116,10 +119,11 @@ def _writing(file: Path) -> Iterator[None]:
 def _candidates(args: argparse.Namespace) -> list[Candidate]:
     from basicsr_snn.bench.candidates import BM3DCandidate, with_own_names
     from basicsr_snn.pipeline.option_files import network_of_option_file
-    from basicsr_snn.zoo.trained_network import shipped_network
+    from basicsr_snn.zoo.trained_network import named_network, network_of_weight_file
 
     networks = [network.with_views(args.views)
-                for network in (*map(network_of_option_file, args.opt), *map(shipped_network, args.name))]
+                for network in (*map(network_of_option_file, args.opt), *map(named_network, args.name),
+                                *map(network_of_weight_file, args.weights))]
     return [*with_own_names(networks), *([BM3DCandidate()] if args.bm3d else [])]
 
 

@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.limit_argument import add_limit_argument
+from basicsr_snn.cli.network_arguments import (
+    NAME_HELP,
+    add_weights_argument,
+    check_network_arguments,
+    trained_network,
+)
 from basicsr_snn.errors import UserError, near_matches, one_line
 from basicsr_snn.images.limits import allow_megapixels
 from basicsr_snn.inference.self_ensemble import VIEWS
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
     from rich.table import Table
-    from torch import nn
 
     from basicsr_snn.images.scoring import Score
     from basicsr_snn.inference.contract import Restorer
@@ -55,11 +60,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
-    network.add_argument('-n', '--name', help='shipped network, of basicsr-snn list (default: the student for the '
-                                              'noise level, blind if none is given; for grey pictures the grey one)')
+    network.add_argument('-n', '--name', metavar='NAME',
+                         help=f'{NAME_HELP} (default: the student for the noise level, blind if none is given; for '
+                              'grey pictures the grey one)')
     network.add_argument('-opt', metavar='X.yml', help='option file whose network_g is built')
-    parser.add_argument('--weights', type=Path, metavar='W',
-                        help='with -opt: weight file (default: path: pretrain_network_g of the option file)')
+    add_weights_argument(parser)
     parser.add_argument('--sigma', type=_noise_level, metavar='S',
                         help='noise level: takes the student trained for it, else the blind one, for grey pictures the '
                              'grey one; with -n or -opt it is told to a network that takes one (default: that of '
@@ -254,13 +259,8 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]
 
 def _denoiser(args: argparse.Namespace) -> Denoiser:
     """The network that the arguments ask for."""
-    from basicsr_snn import zoo
-    from basicsr_snn.inference.calling import deployed
-
-    if args.weights and not args.opt:
-        raise UserError(f'--weights {args.weights} was given without -opt; add the option file whose network_g it '
-                        'belongs to, or name a shipped network with -n.')
-    net = deployed(_network_of_options(args.opt, args.weights)) if args.opt else zoo.load(args.name)
+    check_network_arguments(args)
+    net = trained_network(args).deployed()
     if args.sigma is not None and not net.takes_sigma:
         raise UserError(f'--sigma {args.sigma:g} was given, but {type(net.network).__name__} takes no noise level; '
                         'leave out --sigma, or choose another network with -n.')
@@ -278,28 +278,6 @@ def _ready(args: argparse.Namespace, net: Restorer, contrast: float = 1.0) -> De
     sigma = args.noise if args.sigma is None else args.sigma
     net = SelfEnsemble(net, args.views) if args.views > 1 else net
     return Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast)
-
-
-def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
-    import yaml
-    from basicsr.utils.options import ordered_yaml
-
-    from basicsr_snn import zoo
-    from basicsr_snn.zoo.trained_network import network_of_options
-    from basicsr_snn.zoo.weights import load_weights
-
-    try:
-        options = yaml.load(Path(option_file).read_text(encoding='utf-8'), Loader=ordered_yaml()[0])
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f'{option_file} is no valid YAML ({error}); correct that line.') from error
-    trained = network_of_options(option_file, options, option_file)
-    if weights is not None:
-        net = zoo.build(trained.network)
-        load_weights(net, weights)
-        return net
-    if not trained.trained:
-        raise UserError(f'{option_file} names no weights (path: pretrain_network_g); add --weights FILE.')
-    return trained.loaded()
 
 
 def _score_table(scores: list[tuple[str, Score]]) -> Table:

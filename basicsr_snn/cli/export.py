@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from basicsr_snn.cli.network_arguments import add_network_arguments, check_network_arguments, trained_network
 from basicsr_snn.errors import UserError
@@ -45,18 +46,10 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f'-o {args.output} cannot be written ({error}); give another file.') from error
     trained = trained_network(args)
-    how = {'int8': args.int8, 'about': _about(args.name)} if args.format == 'onnx' else {}
+    how: dict[str, Any] = {} if args.format == 'nir' else {'about': trained.known_card().header()}
+    if args.format == 'onnx':
+        how['int8'] = args.int8
     finding = export(trained.loaded(), trained.network, args.format, args.output, **how)
     sys.stdout.write(f'{trained.name} written to {args.output} ({args.output.stat().st_size / 1000:,.0f} kB): '
                      f'{finding}\n')
     return 0
-
-
-def _about(name: str | None) -> dict[str, str]:
-    """What the card of a shipped network says that its graph should carry along."""
-    from basicsr_snn import zoo
-
-    if name is None:
-        return {}
-    row = zoo.row(name)
-    return {'name': row.name, 'task': row.task, 'noise': str(row.noise), 'licence': row.licence}

@@ -1,4 +1,4 @@
-"""Arguments of commands that work on one trained network: a shipped one, or that of an option file."""
+"""Arguments of commands that work on one trained network: shipped, of a weight file, or of an option file."""
 from __future__ import annotations
 
 import argparse
@@ -10,39 +10,53 @@ from basicsr_snn.errors import UserError
 if TYPE_CHECKING:
     from basicsr_snn.zoo.trained_network import TrainedNetwork
 
+NAME_HELP = 'shipped network (all names: basicsr-snn list), or a weight file that says which network it is of'
+
 
 def add_network_arguments(parser: argparse.ArgumentParser, option_file: str) -> None:
     """Add ``-opt``, ``-n`` and ``--weights``; ``option_file`` says what is taken from an option file."""
     parser.add_argument('-opt', metavar='X.yml', help=f'option file: {option_file}')
-    parser.add_argument('-n', '--name', help='shipped network instead; all names: basicsr-snn list')
+    parser.add_argument('-n', '--name', metavar='NAME', help=f'{NAME_HELP}, instead')
+    add_weights_argument(parser)
+
+
+def add_weights_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--weights``."""
     parser.add_argument('--weights', type=Path, metavar='W',
-                        help='weight file of network_g (default: path: pretrain_network_g of the option file)')
+                        help='weight file: with -opt that of its network_g (default: its path: pretrain_network_g), '
+                             'alone one that says which network it is of')
 
 
 def check_network_arguments(args: argparse.Namespace) -> None:
     """Refuse arguments that do not fit together.
 
     Raises:
-        UserError: No network, or ``--weights`` of a shipped one.
+        UserError: No network, or two.
     """
-    if not (args.opt or args.name):
+    if not (args.opt or args.name or args.weights):
         raise UserError('no network was given; add -opt X.yml, or -n NAME (all names: basicsr-snn list).')
-    if args.weights and (args.name or not args.opt):
-        raise UserError(f'--weights {args.weights} belongs to the network_g of an option file; write -opt X.yml '
-                        '--weights W, without -n.')
+    if args.weights and args.name:
+        raise UserError(f'--weights {args.weights} was given beside -n {args.name}, which has its own; write -opt '
+                        'X.yml --weights W, without -n.')
 
 
 def trained_network(args: argparse.Namespace) -> TrainedNetwork:
     """The network that the arguments name.
 
     Raises:
-        UserError: Unknown name, an option file with mistakes, no weights.
+        UserError: Unknown name, an option file with mistakes, no weights, a weight file that does not fit or does not
+            say which network it is of.
     """
     from basicsr_snn.pipeline.option_files import network_of_option_file
-    from basicsr_snn.zoo.trained_network import shipped_network
+    from basicsr_snn.zoo.trained_network import named_network, network_of_weight_file
 
     if args.name:
-        return shipped_network(args.name)
+        return named_network(args.name)
+    if not args.opt:
+        try:
+            return network_of_weight_file(args.weights)
+        except UserError as error:
+            raise UserError(f'--weights {args.weights} was given without -opt, but {error}') from error
     network = network_of_option_file(args.opt)
     if args.weights:
         return network.with_weights(args.weights)

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from basicsr_snn.pipeline.option_files import read_options
+    from basicsr_snn.weight_files.card import card_on_state_dicts
 
     _check_shares(args)
     options = read_options(args.opt)
@@ -55,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     _start(net, args, options)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({'params': net.state_dict()}, output)
+        with card_on_state_dicts([net], options, 'net_g'):
+            torch.save({'params': net.state_dict()}, output)
     except OSError as error:
         raise UserError(f'{output} cannot be written ({error}); give another file with -o.') from error
     sys.stdout.write(f'start weights in {output}; next: basicsr-snn train -opt {args.opt}\n')

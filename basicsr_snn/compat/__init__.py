@@ -25,6 +25,7 @@ REPAIRS = (
     options.make_own_folders_only,
     checkpoints.save_network_atomically,
     checkpoints.save_state_atomically,
+    checkpoints.load_network_of_bounded_size,
     checkpoints.resume_without_cuda,
     optimizers.accept_more_optimizers,
     distributed.distribute_without_cuda,

@@ -12,6 +12,8 @@ import torch
 
 from basicsr_snn.compat.replacing import module, replaced, replaces
 from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.weight_files.card import card_on_state_dicts
+from basicsr_snn.weight_files.declared_size import check_declared_size
 
 
 class TorchWithAtomicSave(types.ModuleType):
@@ -43,15 +45,28 @@ def _save_or_raise(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> 
 
 
 @replaces('save_network', 'basicsr.models.base_model:BaseModel')
-def save_network_atomically(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """A kill while saving left half a file under the final name, and a save that failed three times was ignored."""
-    _save_or_raise(upstream, *args, **kwargs)
+def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any, net_label: str, *args: Any,
+                            **kwargs: Any) -> None:
+    """A kill while saving left half a file under the final name, a save that failed three times was ignored, and a file
+    did not say which network it is of."""
+    nets = [model.get_bare_model(one) for one in (net if isinstance(net, list) else [net])]
+    with card_on_state_dicts(nets, model.opt, net_label):
+        _save_or_raise(upstream, model, net, net_label, *args, **kwargs)
 
 
 @replaces('save_training_state', 'basicsr.models.base_model:BaseModel')
 def save_state_atomically(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     """The same for the optimiser's state."""
     _save_or_raise(upstream, *args, **kwargs)
+
+
+@replaces('load_network', 'basicsr.models.base_model:BaseModel')
+def load_network_of_bounded_size(upstream: Callable[..., None], model: Any, net: Any, load_path: str | Path,
+                                 *args: Any, **kwargs: Any) -> None:
+    """A weight file may unpack to more than the memory holds."""
+    if Path(load_path).is_file():
+        check_declared_size(Path(load_path))
+    upstream(model, net, load_path, *args, **kwargs)
 
 
 @replaces('load_resume_state', 'basicsr.train')

@@ -56,7 +56,7 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping
     folded = deployed(in_counts(net, network))
     folded = to_int8(folded) if int8 else folded
     graph = _graph(folded, network, file)
-    onnx.helper.set_model_props(graph, {**_description(folded, network, int8), **(about or {})})
+    onnx.helper.set_model_props(graph, {**(about or {}), **_description(folded, network, int8)})
     onnx.save(graph, file)
     with _one_sentence(network, 'no graph that onnxruntime runs'):
         session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])

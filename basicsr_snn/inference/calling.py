@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.inference.contract import Restorer, as_restorer
+from basicsr_snn.spiking.thread_memory import separate_threads
 
 Net = TypeVar('Net', bound=nn.Module)
 
@@ -30,11 +31,12 @@ def to_channels_last(net: Net, device: torch.device | None = None) -> Net:
 
 
 def deployed(net: nn.Module, window: int = 1) -> Restorer:
-    """The form of a network that ships: a folded copy in eval mode, without gradients.
+    """The form of a network that ships: a folded copy in eval mode, without gradients, that threads may share.
 
     Args:
         net: Any network; one that does not state the contract is wrapped.
         window: See :func:`basicsr_snn.inference.contract.as_restorer`.
     """
     copy = to_channels_last(deepcopy(net)).eval().requires_grad_(False)
+    separate_threads(copy)
     return as_restorer(copy, window).fold()

@@ -26,7 +26,7 @@ from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.neurons.phase import PhaseIF
-from basicsr_snn.zoo.weights import MissingEntryError, load_weights
+from basicsr_snn.zoo.weights import load_entry_or_any
 
 ENERGY_PICTURES = 2
 """Pictures of a validation whose operations are counted, unless ``val.energy`` says otherwise."""
@@ -111,11 +111,7 @@ class SNNModel(SRModel):
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True,
                      param_key: str | None = 'params') -> None:
         """Load weights as BasicSR does, with a sentence for what can be wrong; any entry if the file lacks the key."""
-        try:
-            load_weights(self.get_bare_model(net), load_path, param_key, strict)
-        except MissingEntryError as missing:
-            get_root_logger().info(f'{missing} Loading what it has.')
-            load_weights(self.get_bare_model(net), load_path, None, strict)
+        load_entry_or_any(self.get_bare_model(net), load_path, param_key, strict)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters to optimise: weights, and thresholds and biases, which no weight decay may pull to zero."""

@@ -17,24 +17,34 @@ from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
 
 def read_options(file: str | Path) -> dict[str, Any]:
-    """Read an option file; a ``UserError`` names a file that is missing or is no YAML."""
-    file = Path(file)
-    if not file.is_file():
-        raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
-    try:
-        options = yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
-    except UserError:
-        raise
-    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # PyYAML lets errors of Python through
-        raise UserError(f'{file} is not valid YAML ({one_line(error)}); mend that line.') from error
+    """Read the options of a training or test; a ``UserError`` names a file that is missing, no YAML or neither."""
+    options = _read_yaml(file)
     if not isinstance(options, Mapping) or 'model_type' not in options:
         raise UserError(f'{file} names no model_type, so it is no option file; start from one such as '
                         'options/train/demo.yml.')
     return dict(options)
 
 
-def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[str, Any], argparse.Namespace]:
+def _read_yaml(file: str | Path) -> Any:
+    file = Path(file)
+    if not file.is_file():
+        raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
+    try:
+        return yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
+    except UserError:
+        raise
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # PyYAML lets errors of Python through
+        raise UserError(f'{file} is not valid YAML ({one_line(error)}); mend that line.') from error
+
+
+def parse_checked_options(root_path: str, is_train: bool = True,
+                          network: TrainedNetwork | None = None) -> tuple[dict[str, Any], argparse.Namespace]:
     """BasicSR's ``parse_options``, whose result is checked before anything is made of it.
+
+    Args:
+        root_path: Where results go.
+        is_train: Whether it is a training.
+        network: What is tested in place of the ``network_g`` of the option file.
 
     Raises:
         UserError: The file cannot be read, or has mistakes.
@@ -44,8 +54,9 @@ def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[s
     command_line.add_argument('--force_yml', nargs='+', default=[])
     given = command_line.parse_known_args()[0]
     if given.opt is not None:  # the parser breaks on many mistakes
-        check_options(with_forced_values(read_options(given.opt), given.force_yml))
+        check_options(with_network(with_forced_values(read_options(given.opt), given.force_yml), network))
     options, arguments = basicsr_options.parse_options(root_path, is_train)
+    options = with_network(options, network)
     check_options(options)
     allow_megapixels(options.get(OPTION))
     return options, arguments
@@ -65,6 +76,15 @@ def with_forced_values(options: Mapping[str, Any], entries: Iterable[str]) -> di
     return forced
 
 
+def with_network(options: dict[str, Any], network: TrainedNetwork | None) -> dict[str, Any]:
+    """Options with another network and its weights; as they are where none is given."""
+    if network is None:
+        return options
+    weights = {'pretrain_network_g': str(network.weight_file()), 'param_key_g': network.param_key,
+               'strict_load_g': network.strict}
+    return {**options, 'network_g': dict(network.network), 'path': {**(options.get('path') or {}), **weights}}
+
+
 def keep_datasets(options: dict[str, Any], names: Iterable[str]) -> None:
     """Leave only the datasets of these names in parsed options; a ``UserError`` names one that is not there."""
     known = {block.get('name'): phase for phase, block in options['datasets'].items()}
@@ -76,11 +96,16 @@ def keep_datasets(options: dict[str, Any], names: Iterable[str]) -> None:
 
 
 def network_of_option_file(file: str | Path) -> TrainedNetwork:
-    """The network of an option file of a test or training, with the weights that the file names.
+    """The network of an option file, with the weights that the file names.
+
+    Args:
+        file: Of a test or training, or with a ``network_g`` alone.
 
     Raises:
         UserError: The file is no option file, has mistakes, or no ``network_g``.
     """
-    options = read_options(file)
-    check_options(options, reads_datasets=False)
-    return network_of_options(file, options, str(options.get('name') or Path(file).stem))
+    options = _read_yaml(file)
+    if isinstance(options, Mapping) and 'model_type' in options:
+        check_options(options, reads_datasets=False)
+    name = options.get('name') if isinstance(options, Mapping) else None
+    return network_of_options(file, options, str(name or Path(file).stem))

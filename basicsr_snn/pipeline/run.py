@@ -18,6 +18,7 @@ from basicsr_snn.compat.replacing import replaced
 from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_options
 from basicsr_snn.pipeline.stopping import stoppable_training
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
 def run_training(argv: list[str] | None = None) -> None:
@@ -35,19 +36,20 @@ def run_training(argv: list[str] | None = None) -> None:
         basicsr_train.train_pipeline(os.getcwd())
 
 
-def run_test(argv: list[str] | None = None, sets: Sequence[str] = ()) -> None:
+def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: TrainedNetwork | None = None) -> None:
     """Test as the option file says; ``results/`` is made in the current folder.
 
     Args:
         argv: ``-opt X.yml [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
         sets: Names of the datasets to test on; empty for all of the option file.
+        network: What to test in place of the ``network_g`` of the option file.
 
     Raises:
         UserError: An option or path cannot be used.
     """
 
     def parse(root_path: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
-        options, arguments = parse_checked_options(root_path, is_train)
+        options, arguments = parse_checked_options(root_path, is_train, network)
         if sets:
             keep_datasets(options, sets)
         return options, arguments

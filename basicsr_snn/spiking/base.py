@@ -1,15 +1,33 @@
 """The contract of a neuron layer: what it maps, and what it tells of itself to the rest of the package."""
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import torch
 from torch import Tensor
 
+State = tuple[Any, ...]
+"""Membrane state of a layer: (N, C, ...) tensors, or numbers at rest."""
 
-class Neuron(ABC):
+_CARRIED: ContextVar[dict[Neuron, State | None]] = ContextVar('carried', default={})  # noqa: B039 - never written to
+"""State of the layers that go on from call to call; None: at rest. It belongs to who calls, not to the network, so that
+threads may share one."""
+
+
+@contextmanager
+def carrying(layers: Iterable[Neuron]) -> Iterator[None]:
+    """Context in which these layers go on, call by call, from where the caller's last call left them."""
+    token = _CARRIED.set({**_CARRIED.get(), **dict.fromkeys(layers)})
+    try:
+        yield
+    finally:
+        _CARRIED.reset(token)
+
+
+class Neuron:
     """A neuron layer: membrane input (T, N, C, H, W) to spikes of the same shape, from rest at every call.
 
     A neuron layer is an ``nn.Module`` that inherits from this class, too. Whatever reads spikes, folds them, counts
@@ -27,8 +45,10 @@ class Neuron(ABC):
         leaks: Whether the potential decays from step to step, which costs a multiplication a neuron and step.
         whole_sequence: Whether it is defined over all steps at once, so that it can't go on step by step.
         takes_sequences: Whether a call holds all time steps, as its first dimension; else it is called step by step.
-        carries_state: Whether a call goes on from the membrane potential of the last one until :meth:`reset`. Set by
-            :func:`basicsr_snn.spiking.neurons.carried_state`.
+        carries_state: Whether a call goes on from the membrane potential of the caller's last one until :meth:`reset`:
+            within :func:`basicsr_snn.spiking.neurons.carried_state`. It then begins from ``carried`` and leaves its
+            state by :meth:`carry`; nothing of it is kept on the layer, so that threads may share a network.
+        carried: State that the caller's last call left; None: rest.
         rest: Membrane potential at rest.
         amplitude: What one spike adds to the membranes behind it, for each channel, (C,); None: 1. The next convolution
             scales its input channels by it and folds it into its weights for inference.
@@ -40,7 +60,6 @@ class Neuron(ABC):
     is_signed = False
     leaks = True
     whole_sequence = False
-    carries_state = False
 
     if TYPE_CHECKING:
         def __call__(self, x: Tensor) -> Tensor: ...
@@ -50,6 +69,19 @@ class Neuron(ABC):
         return True
 
     @property
+    def carries_state(self) -> bool:
+        return self in _CARRIED.get()
+
+    @property
+    def carried(self) -> State | None:
+        return _CARRIED.get().get(self)
+
+    def carry(self, state: State | None) -> None:
+        """Leave ``state`` to the caller's next call, if it goes on from this one."""
+        if self.carries_state:
+            _CARRIED.get()[self] = state
+
+    @property
     def rest(self) -> float:
         return 0.0
 
@@ -57,9 +89,9 @@ class Neuron(ABC):
     def amplitude(self) -> Tensor | None:
         return None
 
-    @abstractmethod
     def reset(self) -> None:
         """Forget the membrane potential, and with it the graph that it holds."""
+        self.carry(None)
 
     @property
     def initial_threshold(self) -> float | None:
@@ -74,11 +106,11 @@ class Neuron(ABC):
         """
         raise NotImplementedError
 
-    def state(self) -> tuple[Any, ...]:
-        """Its membrane state: (N, C, ...) tensors, or numbers at rest; neutral: none is kept between calls."""
-        return (None,)
+    def state(self) -> State:
+        """Its membrane state before a call, numbers or None at rest."""
+        return self.carried or (None,)
 
-    def potentials(self, x: Tensor, spikes: Tensor, state: tuple[Any, ...]) -> Tensor | None:
+    def potentials(self, x: Tensor, spikes: Tensor, state: State) -> Tensor | None:
         """Membrane potential of each step before it spikes, in units of the threshold.
 
         Neurons do not know their neighbours, so that some of a layer can be looked at alone. At T = 1 from rest this is
@@ -100,9 +132,6 @@ class Activation(Neuron):
 
     is_spiking = False
     max_count = 0
-
-    def reset(self) -> None:
-        """There is nothing to forget."""
 
 
 def potentials_of_soft_reset(x: Tensor, spikes: Tensor, threshold: Tensor, decay: float,

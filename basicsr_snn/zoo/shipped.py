@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.weight_files.card import Card
 
 FOLDER = Path(__file__).parent
 
@@ -54,6 +55,11 @@ class Row:
     @property
     def path(self) -> Path:
         return FOLDER / self.file
+
+    @property
+    def card(self) -> Card:
+        """What its weight file would say of itself; those that ship are older than that."""
+        return Card(self.network, self.noise, licence=self.licence)
 
     def contrast_for(self, sigma: float | None) -> float:
         """Factor on the contrast of pictures with noise ``sigma`` that gives them the one level the network was trained

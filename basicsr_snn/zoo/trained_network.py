@@ -14,9 +14,12 @@ from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.installation import find_weight_file
+from basicsr_snn.weight_files.card import Card, card_of_options
+from basicsr_snn.weight_files.reading import SUFFIXES, weight_files_like
 from basicsr_snn.zoo.building import build, weights_in
+from basicsr_snn.zoo.same_network import built_for_comparison
 from basicsr_snn.zoo.shipped import row
-from basicsr_snn.zoo.weights import MissingEntryError, load_weights, sha256_of
+from basicsr_snn.zoo.weights import load_entry_or_any, read_card, sha256_of
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,11 @@ class TrainedNetwork:
         network: The ``network_g`` block.
         weights: Weight file; None: what the network is built with, for most architectures random weights of a fixed
             seed, for the costs of an untrained network.
-        param_key: Entry of the file that holds the weights, None for what ``load_weights`` prefers.
-        strict: Whether names and shapes must agree.
+        param_key: Entry of the file that holds the weights, if it has it; None: what :mod:`basicsr_snn.zoo.entries`
+            prefers.
+        strict: Whether names, shapes and the network of the file must agree.
         views: Flips and turns of each picture that it restores, a self-ensemble.
+        card: What is known of its weights beside, where that is known before they are read.
     """
 
     name: str
@@ -39,6 +44,7 @@ class TrainedNetwork:
     param_key: str | None = None
     strict: bool = True
     views: int = 1
+    card: Card | None = None
 
     @property
     def arch(self) -> str:
@@ -53,8 +59,8 @@ class TrainedNetwork:
                 'param_key': self.param_key, 'strict': self.strict, 'views': self.views}
 
     def with_weights(self, file: Path) -> TrainedNetwork:
-        """The same with the weights of another file, from the entry that ``load_weights`` prefers."""
-        return replace(self, weights=file, param_key=None)
+        """The same with the weights of another file."""
+        return replace(self, weights=Path(file).expanduser())
 
     def with_views(self, views: int) -> TrainedNetwork:
         """The same on so many flips and turns of each picture, which its name then tells."""
@@ -66,28 +72,33 @@ class TrainedNetwork:
             torch.manual_seed(0)
             net = build(self.network)
         if self.weights is not None:
-            self._load(net)
+            load_entry_or_any(net, self.weight_file(), self.param_key, self.strict)
         return net
 
-    def build(self) -> NetworkRestorer:
-        net = deployed(self.loaded(), self.network.get('window_size', 1))
-        net = net.to('cuda' if torch.cuda.is_available() else 'cpu')
-        return NetworkRestorer(SelfEnsemble(net, self.views) if self.views > 1 else net)
-
-    def _load(self, net: nn.Module) -> None:
-        file = self.weight_file()
+    def known_card(self) -> Card:
+        """What is known of its weights: what their file says, else what the option file does."""
         try:
-            load_weights(net, file, self.param_key, self.strict)
-        except MissingEntryError:  # as SNNModel does: a plain state dict under BasicSR's default key
-            load_weights(net, file, None, self.strict)
+            card = read_card(self.weight_file())[0]
+        except UserError:
+            card = self.card or Card(self.network)
+        return replace(card, network_g=self.network)
+
+    def deployed(self) -> Restorer:
+        """The network in the form that ships, with its weights."""
+        return deployed(self.loaded(), self.network.get('window_size', 1))
+
+    def build(self) -> NetworkRestorer:
+        net = self.deployed().to('cuda' if torch.cuda.is_available() else 'cpu')
+        return NetworkRestorer(SelfEnsemble(net, self.views) if self.views > 1 else net)
 
     def weight_file(self) -> Path:
         """The file of its weights, which is there; a ``UserError`` names one that is not."""
         named = self.weights or weights_in(self.network)
         file = None if named is None else find_weight_file(named)
         if file is None or not file.is_file():
-            raise UserError(f'weight file {file} does not exist; train the network first, or correct path: '
-                            'pretrain_network_g.')
+            near = [] if file is None else weight_files_like(file)
+            meant = f' (did you mean {" or ".join(near)}?)' if near else ''
+            raise UserError(f'weight file {file} does not exist; train the network first, or correct its path{meant}.')
         return file
 
 
@@ -114,31 +125,59 @@ def network_of_options(file: str | Path, options: Any, name: str) -> TrainedNetw
     paths = options.get('path') or {}
     weights = paths.get('pretrain_network_g')
     return TrainedNetwork(name, options['network_g'], Path(weights).expanduser() if weights else None,
-                          paths.get('param_key_g', 'params'), paths.get('strict_load_g', True))
+                          paths.get('param_key_g', 'params'), paths.get('strict_load_g', True),
+                          card=card_of_options(options))
 
 
 def shipped_network(name: str) -> TrainedNetwork:
-    """A network that ships; ``UserError`` if none has this name."""
+    """A network that ships.
+
+    Raises:
+        UserError: None has this name, or the weight file was changed since it was shipped.
+    """
     found = row(name)
-    return TrainedNetwork(found.name, found.network, found.path)
+    if found.path.is_file() and sha256_of(found.path) != found.sha256:
+        raise UserError(f'{found.path} is not the file that was shipped (sha256 {sha256_of(found.path)[:8]}..., '
+                        f'not {found.sha256[:8]}...); install basicsr_snn again.')
+    return TrainedNetwork(found.name, found.network, found.path, card=found.card)
 
 
-def load(name: str) -> Restorer:
-    """Load a shipped network, ready for inference.
+def network_of_weight_file(file: str | Path) -> TrainedNetwork:
+    """The network that a weight file says it is of, called as the file, and as its experiment where it lies in one.
+
+    Raises:
+        UserError: The file cannot be read, does not say it, or names a network that cannot be built.
+    """
+    file = find_weight_file(Path(file).expanduser())
+    card, elements = read_card(file)
+    try:
+        built_for_comparison(card.network_g, elements)
+    except UserError as error:
+        raise UserError(f'{file}: {error}; write -opt X.yml --weights W with an option file that builds it.') from error
+    experiment = f'{file.parts[-3]} ' if file.parts[-2:-1] == ('models',) and len(file.parts) > 2 else ''
+    return TrainedNetwork(experiment + file.stem, card.network_g, file, card=card)
+
+
+def named_network(name: str | Path) -> TrainedNetwork:
+    """A shipped network by its name, or that of a weight file by its path; errors as of these two."""
+    path = Path(name).expanduser()
+    if path.suffix in SUFFIXES or len(path.parts) > 1 or path.is_file():
+        return network_of_weight_file(path)
+    return shipped_network(str(name))
+
+
+def load(name: str | Path) -> Restorer:
+    """Load a network, ready for inference; threads may share it.
 
     Args:
-        name: A name of ``basicsr-snn list``.
+        name: A name of ``basicsr-snn list``, or the path of a weight file that says which network it is of, as those
+            of trainings do.
 
     Returns:
         The network in eval mode, folded, without gradients: float (N, C, H, W) in 0..1 to the same, any H, W >= 1.
 
     Raises:
-        UserError: Unknown name, or the weight file was changed since it was shipped.
+        UserError: Unknown name, a shipped weight file that was changed since, a weight file that does not say which
+            network it is of.
     """
-    wanted = row(name)
-    net = build(wanted.network)
-    if wanted.path.is_file() and sha256_of(wanted.path) != wanted.sha256:
-        raise UserError(f'{wanted.path} is not the file that was shipped (sha256 {sha256_of(wanted.path)[:8]}..., '
-                        f'not {wanted.sha256[:8]}...); install basicsr_snn again.')
-    load_weights(net, wanted.path)
-    return deployed(net)
+    return named_network(name).deployed()

@@ -1,129 +1,132 @@
-"""Weight files, read and loaded into a network, with a sentence for everything that can be wrong with them."""
+"""Weight files loaded into networks, with a sentence for everything that can be wrong with them."""
 from __future__ import annotations
 
 import hashlib
-import pickle
-from collections.abc import Iterable, Mapping
+import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from basicsr.utils import get_root_logger
+from basicsr.utils.dist_util import get_dist_info
 from torch import Tensor, nn
 
-from basicsr_snn.errors import UserError, first_line, near_matches
+from basicsr_snn.errors import UserError
 from basicsr_snn.installation import find_weight_file
-from basicsr_snn.spiking.ternary import unpacked_state
-
-PREFERRED_KEYS = ('params_ema', 'params')
-"""Where BasicSR's files hold the weights; the running average comes first, since validation reads it."""
-
-SUFFIXES = ('.pth', '.pt', '.safetensors')
-SHOWN = 3
-
-
-class MissingEntryError(UserError):
-    """A weight file without the entry that ``param_key`` names."""
+from basicsr_snn.spiking.ternary import WEIGHTS_A_BYTE, unpacked_state
+from basicsr_snn.weight_files.card import Card
+from basicsr_snn.weight_files.reading import read_weight_file
+from basicsr_snn.zoo.entries import MissingEntryError, also, as_kind_of, named, named_as, select_entry, some
+from basicsr_snn.zoo.same_network import differences
+from basicsr_snn.zoo.shipped import FOLDER, rows
 
 
 def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None, strict: bool = True) -> None:
     """Load a weight file into a network.
 
     Args:
-        net: The network; its weights are replaced.
+        net: The network, as it was built; its weights are replaced.
         path: ``.pth`` with a plain state dict or BasicSR's ``{params: ..., params_ema: ...}``, or ``.safetensors``.
-        param_key: Entry of the file that holds the weights. By default ``params_ema``, else ``params``, else the whole
-            file.
-        strict: Whether names and shapes must agree. If not, what fits is loaded, and the log names what was left out.
+        param_key: Entry of the file that holds the weights; the rule is in :mod:`basicsr_snn.zoo.entries`.
+        strict: Whether names, shapes and the network of the file must agree. If not, what fits is loaded, and the log
+            names what does not.
 
     Raises:
         UserError: The file is missing or unreadable, or does not fit the network.
         MissingEntryError: The file has no entry ``param_key``.
     """
     path = find_weight_file(path)
-    given = unpacked_state(_without_ddp_prefix(read_weights(path, param_key), net), net)
-    problems = _mismatches(net.state_dict(), given)
-    if not problems:
-        net.load_state_dict(given)
-        return
-    message = f'{path} does not fit the network {type(net).__name__} that was built: {"; ".join(problems)}'
+    content, card = read_weight_file(path)
+    entry, tensors = select_entry(content, path, param_key)
+    if path.parent != FOLDER:  # of what ships there is one entry only
+        _log(logging.INFO, f'Loading {named(entry)} of {path} into {type(net).__name__}{also(content, entry)}.')
+    if card := card or _card_of_shipped(path):
+        _compare_networks(card, net, tensors, path, strict)
     expected = net.state_dict()
-    fitting = {name: value for name, value in given.items()
+    given = unpacked_state(named_as(_names_of(net), tensors, path), net)
+    fitting = {name: as_kind_of(expected[name], value, name, path) for name, value in given.items()
                if name in expected and value.shape == expected[name].shape}
-    if strict or not fitting:
-        raise UserError(f'{message}; give the options of the network that this file was trained with.')
+    if problems := _mismatches(expected, given):
+        message = f'{path} does not fit the network {type(net).__name__} that was built: {"; ".join(problems)}'
+        if strict or not fitting:
+            raise UserError(f'{message}; give the options of the network that this file was trained with.')
+        _log(logging.WARNING, f'{message}; loaded {len(fitting)} of {len(expected)} tensors, since strict is false.')
     net.load_state_dict(fitting, strict=False)
-    get_root_logger().warning(f'{message}; loaded {len(fitting)} of {len(expected)} tensors, since strict is false.')
+
+
+def load_entry_or_any(net: nn.Module, path: str | Path, param_key: str | None, strict: bool) -> None:
+    """:func:`load_weights` as ``path:`` of an option file says: a file that lacks the entry gives what it has."""
+    try:
+        load_weights(net, path, param_key, strict)
+    except MissingEntryError as missing:
+        _log(logging.INFO, f'{missing} Loading what it has.')
+        load_weights(net, path, None, strict)
 
 
 def read_weights(path: str | Path, param_key: str | None = None) -> Mapping[str, Tensor]:
     """The tensors of a weight file by their names; arguments and errors as in :func:`load_weights`."""
     path = find_weight_file(path)
-    return _select(_read(path), path, param_key)
+    return select_entry(read_weight_file(path)[0], path, param_key)[1]
+
+
+def read_card(path: str | Path) -> tuple[Card, int]:
+    """What a weight file says of its network, and how many numbers a network of it can have.
+
+    Raises:
+        UserError: It cannot be read, or says nothing.
+    """
+    path = find_weight_file(path)
+    content, card = read_weight_file(path)
+    card = card or _card_of_shipped(path)
+    if card is None:
+        raise UserError(f'{path} does not say which network it is of, as files of other projects and of earlier '
+                        'versions; write -opt X.yml --weights W with the option file whose network_g it belongs to.')
+    return card, _elements(select_entry(content, path, None)[1])
 
 
 def sha256_of(path: Path) -> str:
     """Checksum of a file, 64 hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise UserError(f'weight file {path} does not exist; {_what_is_there(path)}')
-    if path.suffix == '.safetensors':
-        return _read_safetensors(path)
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise UserError(f'{path} is not a weight file that can be read safely ({first_line(error)}); give a .pth file '
-                        'that holds tensors only, or a .safetensors file.') from error
-    if not isinstance(content, Mapping):
-        raise UserError(f'{path} holds a {type(content).__name__}, not named tensors; give a file that was saved from '
-                        'net.state_dict().')
-    return content
+def _card_of_shipped(path: Path) -> Card | None:
+    """What is known of a copy of a shipped file, which is older than cards."""
+    alike = [row for row in rows() if row.path.is_file() and row.path.stat().st_size == path.stat().st_size]
+    checksum = sha256_of(path) if alike else None
+    return next((row.card for row in alike if row.sha256 == checksum), None)
 
 
-def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise UserError(f'{path} needs the package safetensors, which is not installed; type: pip install safetensors, '
-                        'or give a .pth file.') from error
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise UserError(f'{path} is not a safetensors file ({first_line(error)}); give an undamaged one.') from error
+def _compare_networks(card: Card, net: nn.Module, tensors: Mapping[str, Tensor], path: Path, strict: bool) -> None:
+    """Refuse a network that would compute something else from these weights, or say so."""
+    found = differences(card.network_g, net, _elements(tensors))
+    if not found:
+        return
+    message = f'{path} is of another network: {some(found, "; ")}'
+    if strict:
+        raise UserError(f'{message}; write network_g: {json.dumps(dict(card.network_g))}, or strict_load_g: false to '
+                        'load it all the same.')
+    _log(logging.WARNING, f'{message}; loaded all the same, since strict is false.')
 
 
-def _what_is_there(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f'the folder {path.parent} does not exist either; correct the path.'
-    files = sorted(file.name for file in path.parent.iterdir() if file.suffix in SUFFIXES)
-    if not files:
-        return f'{path.parent} holds no weight file ({", ".join(SUFFIXES)}); correct the path.'
-    return f'did you mean {" or ".join(near_matches(path.name, files))} in {path.parent}?'
+def _elements(tensors: Mapping[str, Tensor]) -> int:
+    """Numbers that a network of these weights can have at most: ternary ones are packed."""
+    return WEIGHTS_A_BYTE * sum(max(1, tensor.numel()) for tensor in tensors.values())
 
 
-def _select(content: Mapping[str, Any], path: Path, param_key: str | None) -> Mapping[str, Tensor]:
-    if param_key is None:
-        param_key = next((key for key in PREFERRED_KEYS if isinstance(content.get(key), Mapping)), None)
-    elif not isinstance(content.get(param_key), Mapping):
-        entries = [key for key, value in content.items() if isinstance(value, Mapping)]
-        allowed = f'it has {", ".join(entries)}' if entries else 'it is a plain state dict'
-        instead = f'param_key: {near_matches(param_key, entries)[0]}' if entries else 'param_key: ~'
-        raise MissingEntryError(f'{path} has no entry "{param_key}": {allowed}; write {instead}.')
-    weights = content if param_key is None else content[param_key]
-    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise UserError(f'{path} holds no tensors, only {_some(weights)}; give the entry that holds the weights '
-                        'as param_key, or another file.')
-    return tensors
-
-
-def _without_ddp_prefix(weights: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+def _names_of(net: nn.Module) -> set[str]:
+    """Names of a network's weights, in the form in which it trains and in which ternary ones ship."""
     own = net.state_dict().keys()
-    return {name if name in own else name.removeprefix('module.'): value for name, value in weights.items()}
+    stems = {name.removesuffix('.weight') for name in own if name.endswith('.weight')}
+    return {*own, *(f'{stem}.{part}' for stem in stems for part in ('codes', 'scale'))}
+
+
+def _log(level: int, message: str) -> None:
+    """Into BasicSR's log, once for all processes, and also where a command keeps other messages of the log back."""
+    logger = get_root_logger().getChild('weights')
+    logger.setLevel(logging.INFO)
+    if get_dist_info()[0] == 0:
+        logger.log(level, message)
 
 
 def _mismatches(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
@@ -132,12 +135,6 @@ def _mismatches(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
     unknown = [name for name in given if name not in expected]
     shapes = [f'{name} is {tuple(given[name].shape)} instead of {tuple(value.shape)}'
               for name, value in expected.items() if name in given and given[name].shape != value.shape]
-    return [f'{kind} {_some(names)}'
+    return [f'{kind} {some(names)}'
             for kind, names in (('shapes differ:', shapes), ('the file lacks', missing), ('the network lacks', unknown))
             if names]
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
-    return ', '.join(names[:SHOWN]) + more

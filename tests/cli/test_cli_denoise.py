@@ -356,7 +356,7 @@ def test_noise_level_told_to_the_network(tmp_path, arguments, told):
     ('-opt x.yml', 'names no weights'),
     ('-opt x.yml --weights nett.pth', 'did you mean net.pth'),
     ('-opt noblock.yml', 'has no network_g block'),
-    ('-opt broken.yml', 'is no valid YAML'),
+    ('-opt broken.yml', 'is not valid YAML'),
     ('-opt twice.yml --weights twice.pth', 'a network for restoration at scale 1'),
 ])
 def test_mistakes_are_explained(tmp_path, monkeypatch, capsys, arguments, sentence):

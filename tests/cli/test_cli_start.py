@@ -10,6 +10,7 @@ from basicsr_snn.bench.evaluation_set import training_crops
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 from basicsr_snn.zoo import build
+from basicsr_snn.zoo.weights import read_card
 
 SHAPE = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
 TWIN = {**SHAPE, 'neuron': {'type': 'linear'}, 'hidden': {'type': 'relu'}}
@@ -41,7 +42,9 @@ def test_a_training_begins_with_the_file_that_start_wrote(work, capsys, source, 
     written = torch.load('experiments/start.pth', weights_only=True)['params']
     source_weights = torch.load('trained.pth', weights_only=True)['params']
     assert all(torch.equal(written[name], value) for name, value in source_weights.items() if 'log_' not in name)
+    assert read_card('experiments/start.pth')[0].network_g == student
     assert main(['train', '-opt', 'student.yml']) == 0
+    assert read_card('experiments/tiny/models/net_g_latest.pth')[0].network_g == student
     assert (work / 'experiments/tiny/models/net_g_latest.pth').exists()
 
 

@@ -10,6 +10,10 @@ from basicsr.models import base_model
 from basicsr.models.base_model import BaseModel
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.version import __version__
+from basicsr_snn.weight_files.card import Card
+from basicsr_snn.weight_files.declared_size import LIMIT
+from basicsr_snn.weight_files.reading import read_weight_file
 
 
 def checkpointed_model(folder):
@@ -58,6 +62,24 @@ def test_saved_files_hold_the_network_and_nothing_is_left_beside_them(tmp_path):
     loaded = torch.load(tmp_path / 'net_g_latest.pth')
     assert loaded.keys() == {'params', 'params_ema'}
     assert torch.equal(loaded['params_ema']['weight'], net.weight)
+
+
+def test_saved_files_say_which_network_they_are_of_and_basicsr_reads_them(tmp_path, monkeypatch):
+    model, net, other = checkpointed_model(tmp_path), torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    model.opt.update(network_g={'type': 'SpikerIR', 'T': 2}, licence='CC0', datasets={'train': {'sigma': 25}})
+    model.save_network([net, net], 'net_g', 4, param_key=['params', 'params_ema'])
+    model.save_network(net, 'net_adapters', 4)
+    content, card = read_weight_file(tmp_path / 'net_g_4.pth')
+    assert card == Card({'type': 'SpikerIR', 'T': 2}, 25, licence='CC0', version=__version__)
+    assert content.keys() == {'params', 'params_ema'}
+    assert read_weight_file(tmp_path / 'net_adapters_4.pth')[1] is None
+    assert vars(net.state_dict()).keys() == {'_metadata'}  # the hook of saving is gone
+    for key in ('params', 'params_ema'):
+        BaseModel.load_network(model, other, str(tmp_path / 'net_g_4.pth'), True, key)
+        assert torch.equal(other.weight, net.weight)
+    monkeypatch.setenv(LIMIT, '1e-9')
+    with pytest.raises(UserError, match='declares'):
+        BaseModel.load_network(model, other, str(tmp_path / 'net_g_4.pth'))
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ class OptionFile(Block, kw_only=True):
                                              0)] = None
     max_megapixels: Annotated[Megapixels, says('Pictures that declare more are refused before they are decoded.')] = (
         DEFAULT_MEGAPIXELS)
+    licence: Annotated[str | None, says('Licence of the trained weights, which their files then tell.',
+                                        'Apache-2.0')] = None
     datasets: Annotated[dict[str, Annotated[Built, says('', builds='dataset')]], says(
         'Data sets by phase: `train` and `val` (`val_2` and so on) of a training, `test_1` and so on of a test.')]
     network_g: Annotated[Built, says('The network to train or test.', builds='network')]

@@ -15,10 +15,12 @@ class Path(Block, kw_only=True):
     pretrain_network_g: Annotated[str | None, says('Weight file of `network_g`; random weights without one.',
                                                    'basicsr_snn/zoo/spikerir_small_color25.pth')] = None
     param_key_g: Annotated[str | None, says(
-        'Entry of the weight file to load, such as `params_ema`; without it `params`, or what the file has.',
-        'params_ema')] = 'params'
+        'Entry of the weight file to load, such as `params_ema`; without it `params`, or what the file has: the first '
+        'of `params_ema`, `params` and `state_dict`, else its only entry. `~` goes by that order at once. '
+        '`--weights FILE` obeys it, and the log says which entry was loaded.', 'params_ema')] = 'params'
     strict_load_g: Annotated[bool, says(
-        'Whether the weight file must fit the network in every layer; `false` loads the layers that fit.')] = True
+        'Whether the weight file must fit the network in every layer, and be of the same network (`T`, `D`, neurons); '
+        '`false` loads the layers that fit, and warns.')] = True
     resume_state: Annotated[str | None, says('Training state (`.state`) to go on from; `--auto_resume` finds the last.',
                                              'experiments/NAME/training_states/1000.state')] = None
     ignore_resume_networks: Annotated[list[str] | str | None, says(

@@ -11,7 +11,7 @@ from spikingjelly.activation_based import neuron
 from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
-from basicsr_snn.spiking.base import DEFAULT_NEURON, NEURONS, Neuron, NeuronOptions
+from basicsr_snn.spiking.base import DEFAULT_NEURON, NEURONS, Neuron, NeuronOptions, carrying
 from basicsr_snn.spiking.neurons import signed_ilif  # noqa: F401 - the default comes first
 
 for _module in pkgutil.iter_modules(__path__):
@@ -94,7 +94,7 @@ def reset_to_rest(net: nn.Module) -> None:
 
 @contextmanager
 def carried_state(net: nn.Module) -> Iterator[None]:
-    """Context in which the neurons of ``net`` go on, call by call, from where they are; it starts and ends at rest.
+    """Context in which the neurons of ``net`` go on, call by call of this caller; it starts and ends at rest.
 
     Raises:
         UserError: ``net`` has neurons that are defined over all steps at once.
@@ -106,10 +106,7 @@ def carried_state(net: nn.Module) -> Iterator[None]:
                             'exit_tolerance out, or choose another neuron.')
     reset_to_rest(net)
     try:
-        for layer in layers:
-            layer.carries_state = True
-        yield
+        with carrying(layers):
+            yield
     finally:
-        for layer in layers:
-            layer.carries_state = False
         reset_to_rest(net)

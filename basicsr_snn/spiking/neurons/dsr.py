@@ -1,6 +1,7 @@
 """The neuron trained by differentiation on spike representation (DSR, arXiv 2205.00459), around SpikingJelly's."""
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class DSRIFNode(Neuron, nn.Module):
             raise UserError(f'DSRIFNode was given v_threshold: {v_threshold} and alpha: {alpha}; write a threshold '
                             'above 0.01 and alpha in 0..1.')
         self.node = neuron.DSRIFNode(v_threshold=float(v_threshold), alpha=float(alpha))
-        self.channels = channels
+        self.channels, self.alpha = channels, float(alpha)
 
     @property
     def amplitude(self) -> Tensor:
@@ -52,12 +53,10 @@ class DSRIFNode(Neuron, nn.Module):
         return self.node.v_threshold.detach().clamp(min=self.node.v_threshold_lower_bound).expand(self.channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.node.T = x.shape[0]
-        worth = self.node(x).to(x.dtype)  # SpikingJelly answers in float32
+        node = copy(self.node)  # of this call alone: it keeps the number of steps
+        node.T = x.shape[0]
+        worth = node(x).to(x.dtype)  # SpikingJelly answers in float32
         return worth / self.amplitude[0] + (torch.sign(worth) - worth / self.amplitude[0]).detach()
-
-    def reset(self) -> None:
-        self.node.reset()
 
     def potentials(self, x: Tensor, spikes: Tensor, state: tuple[Any, ...]) -> Tensor:
         return potentials_of_soft_reset(x, spikes, self.amplitude, decay=1.0)

@@ -133,9 +133,6 @@ class PhaseIF(Neuron, nn.Module):
             raise UserError(f'PhaseIF was given {steps} time steps but emits {self.steps} digits; write the same '
                             f'number twice: T: {self.steps} and neuron: {{type: PhaseIF, steps: {self.steps}}}.')
 
-    def reset(self) -> None:
-        """Nothing is kept between calls."""
-
     def extra_repr(self) -> str:
         return (f'channels={self.log_threshold.numel()}, steps={self.steps}, lowest={self.lowest}, '
                 f'highest={self.highest}, bias={self.bias is not None}')

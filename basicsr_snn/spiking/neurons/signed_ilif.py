@@ -132,8 +132,6 @@ class SignedILIF(Neuron, nn.Module):
         neuron: {type: SignedILIF, D: 4, decay: 0.25, threshold: 0.1}
     """
 
-    v: Tensor | None = None
-
     def __init__(self, channels: int, D: int = 4, decay: float = 0.25, threshold: float = 0.1,  # noqa: N803
                  lowest: int | None = None, bias: bool = False, compile: bool = False) -> None:
         super().__init__()
@@ -159,8 +157,8 @@ class SignedILIF(Neuron, nn.Module):
         if self.bias is not None:
             x = x + self.bias.view(-1, 1, 1)
         if self.carries_state:
-            counts, self.v = signed_counts_step_by_step(x, self.amplitude, self.lowest, self.D, self.decay,
-                                                        self.v)
+            counts, v = signed_counts_step_by_step(x, self.amplitude, self.lowest, self.D, self.decay, self.state()[0])
+            self.carry((v,))
             return counts
         return SignedCounts.apply(x, self.amplitude, self.lowest, self.D, self.decay, self.compiled)
 
@@ -169,13 +167,6 @@ class SignedILIF(Neuron, nn.Module):
         if self.bias is not None:
             x = x + self.bias.view(-1, 1, 1)
         return MembraneValues.apply(x, self.amplitude, self.limits, self.compiled)
-
-    def reset(self) -> None:
-        """Forget the membrane potential."""
-        self.v = None
-
-    def state(self) -> tuple[Any, ...]:
-        return (self.v,)
 
     def potentials(self, x: Tensor, spikes: Tensor, state: tuple[Any, ...]) -> Tensor:
         x = x if self.bias is None else x + self.bias.detach()

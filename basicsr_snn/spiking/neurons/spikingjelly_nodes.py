@@ -12,7 +12,7 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.spiking.base import Neuron, register_neuron
+from basicsr_snn.spiking.base import Neuron, State, register_neuron
 from basicsr_snn.spiking.compiling import compile_wanted
 from basicsr_snn.spiking.sequences import SURROGATE_GRADIENTS, LeakySequence
 
@@ -56,7 +56,7 @@ class SpikingJellyNeuron(Neuron):
     def initial_threshold(self) -> float | None:
         return float(self.node.v_threshold)
 
-    def state(self) -> tuple[Any, ...]:
+    def state(self) -> State:
         return tuple(self.node._memories.values())
 
     @property
@@ -105,8 +105,22 @@ class OwnedNode(SpikingJellyNeuron, neuron.BaseNode):
     def node(self) -> neuron.BaseNode:
         return self
 
+    def state(self) -> State:
+        return self.carried or tuple(self._memories.values())
+
+    def multi_step_forward(self, x_seq: Tensor) -> Tensor:
+        """SpikingJelly's, by a copy that holds the membrane potential of this call alone."""
+        if self.store_v_seq:  # somebody looks at the potential that is kept on the layer
+            return super().multi_step_forward(x_seq)
+        call = copy(self)
+        call._memories = dict(zip(self._memories, self.state(), strict=True))
+        spikes = super(OwnedNode, call).multi_step_forward(x_seq)
+        self.carry(tuple(call._memories.values()))
+        return spikes
+
     def reset(self) -> None:
         neuron.BaseNode.reset(self)
+        self.carry(None)
 
 
 class FusableNode(OwnedNode):
@@ -241,7 +255,7 @@ class ILIFNode(OwnedNode, neuron.ILIFNode):
                  detach_reset: bool = False) -> None:
         super().__init__(v_threshold=v_threshold, tau=tau, detach_reset=detach_reset, step_mode='m',
                          surrogate_function=surrogate.MultiLevelSpikeCount(D))
-        self.max_count = D
+        self.D = self.max_count = D
         self.register_buffer('worth', torch.full((channels,), v_threshold), persistent=False)
 
     @property
