@@ -272,18 +272,12 @@ def _ready(args: argparse.Namespace, net: Restorer, contrast: float = 1.0) -> De
 
 
 def _network_of_options(option_file: str, weights: Path | None) -> nn.Module:
-    import yaml
-    from basicsr.utils.options import ordered_yaml
-
     from basicsr_snn import zoo
+    from basicsr_snn.compat.yaml_files import read_yaml_file
     from basicsr_snn.zoo.trained_network import network_of_options
     from basicsr_snn.zoo.weights import load_weights
 
-    try:
-        options = yaml.load(Path(option_file).read_text(encoding='utf-8'), Loader=ordered_yaml()[0])
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f'{option_file} is no valid YAML ({error}); correct that line.') from error
-    trained = network_of_options(option_file, options, option_file)
+    trained = network_of_options(option_file, read_yaml_file(option_file), option_file)
     if weights is not None:
         net = zoo.build(trained.network)
         load_weights(net, weights)

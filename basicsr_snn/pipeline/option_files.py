@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from basicsr.utils import options as basicsr_options
 
-from basicsr_snn.errors import UserError, near_matches, one_line
+from basicsr_snn.compat.yaml_files import read_yaml_file
+from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
@@ -20,12 +20,7 @@ def read_options(file: str | Path) -> dict[str, Any]:
     file = Path(file)
     if not file.is_file():
         raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
-    try:
-        options = yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
-    except UserError:
-        raise
-    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # PyYAML lets errors of Python through
-        raise UserError(f'{file} is not valid YAML ({one_line(error)}); mend that line.') from error
+    options = read_yaml_file(file)
     if not isinstance(options, Mapping) or 'model_type' not in options:
         raise UserError(f'{file} names no model_type, so it is no option file; start from one such as '
                         'options/train/demo.yml.')
