@@ -40,7 +40,7 @@ def parse_checked_options(root_path: str, is_train: bool = True) -> tuple[dict[s
     if given.opt is not None:  # the parser breaks on many mistakes
         check_options(with_forced_values(read_options(given.opt), given.force_yml))
     options, arguments = basicsr_options.parse_options(root_path, is_train)
-    check_options(options)
+    check_options(options, parsed=True)
     return options, arguments
 
 
