@@ -6,6 +6,7 @@ Option files of other models: :mod:`basicsr_snn.pipeline.other_models`.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sized
 from typing import Any
 
@@ -20,7 +21,14 @@ from basicsr_snn.pipeline.block_check import BlockCheck
 from basicsr_snn.pipeline.option_blocks import OptionFile
 from basicsr_snn.pipeline.option_blocks.built import block_of, known, registered
 from basicsr_snn.pipeline.option_blocks.datasets import GaussianDenoisingDataset
+from basicsr_snn.pipeline.option_blocks.wording import shown
 from basicsr_snn.pipeline.other_models import check_other_model
+
+PATHS = ('dataroot', 'meta_info', 'pretrain_', 'resume_state', 'path', 'load_path')
+"""How keys begin whose values are paths."""
+
+LONGEST_PATH, LONGEST_NAME = 4000, 255
+"""Bytes of a path and of a name in it, on Linux."""
 
 MOST_STEPS = 1000
 
@@ -51,11 +59,29 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parse
             _check_channels(check, options)
     else:
         check_other_model(check, options, models.get(str(name)))
+    if not check.mistakes:
+        _check_paths(check, options)
     if isinstance(options.get('num_gpu'), int) and options['num_gpu'] > torch.cuda.device_count():
         check.mistakes.append(f'num_gpu is {options["num_gpu"]}, but this machine has {torch.cuda.device_count()} CUDA '
                               'devices; write num_gpu: auto.')
     if check.mistakes:
         raise UserError('\n'.join(check.mistakes))
+
+
+def _check_paths(check: BlockCheck, block: Any, where: str = '') -> None:
+    """Every path of the file is one that the system can look for, and a home folder in it that of a user."""
+    for key, value in block.items() if isinstance(block, Mapping) else enumerate(block):
+        place = f'{where}: {key}' if where else str(key)
+        if isinstance(value, Mapping | list):
+            _check_paths(check, value, place)
+        elif isinstance(value, str) and str(key).startswith(PATHS):
+            if value.startswith('~') and os.path.expanduser(value) == value:
+                check.mistakes.append(f'{place} is {shown(value)}, but there is no such home folder; write the path in '
+                                      'full.')
+            elif len(os.fsencode(value)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME
+                                                               for part in value.split('/')):
+                check.mistakes.append(f'{place} is {shown(value)}, which is longer than a path can be; write the path '
+                                      'of a file or folder.')
 
 
 def _check_our_model(check: BlockCheck, options: Mapping[str, Any]) -> None:
