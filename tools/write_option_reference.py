@@ -61,8 +61,8 @@ CHAPTERS: list[tuple[str, type[Block] | Kind]] = [
     ('hints', Hint), ('tails', Tail), ('schedule', Schedule), ('val', Val), ('Metrics', 'metric'), ('logger', Logger),
     ('wandb', Wandb), ('dist_params', DistParams),
 ]
-OPTIMISERS = """Any class of `torch.optim` by its name, such as `AdamW`, with its arguments as keys: `{type: AdamW, lr:
-1e-3, weight_decay: 1e-4, betas: [0.9, 0.99]}`. `lr` is required where the class has no default."""
+OPTIMISERS = """A class of `torch.optim` by its name, such as `AdamW`, with its arguments as keys: `{type: AdamW, lr:
+1e-3, weight_decay: 1e-4, betas: [0.9, 0.99]}`. `lr` is always required."""
 
 INTRODUCTION = """# What an option file holds
 

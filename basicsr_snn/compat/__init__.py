@@ -19,7 +19,7 @@ from basicsr_snn.compat import (
 
 BEFORE_IMPORT = (imports.define_missing_torchvision_ops, imports.alias_functional_tensor)
 REPAIRS = (
-    options.read_exponents_as_numbers,
+    options.read_plain_yaml,
     options.read_forced_numbers,
     options.refuse_unknown_forced_blocks,
     options.make_own_folders_only,

@@ -8,69 +8,49 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from basicsr_snn.compat.replacing import module, replaces
+from basicsr_snn.compat.replacing import replaces
+from basicsr_snn.compat.yaml_files import LONGEST_NUMBER, OptionLoader, read_yaml, read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
 
 OWN_FOLDERS = ('experiments_root', 'models', 'training_states', 'results_root', 'log', 'visualization')
-BLOCK = yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG
 INTEGER = re.compile(r'[-+]?\d+')
 NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?')
-NUMBER_WITH_EXPONENT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
+FORCED_KEYS = re.compile(r'[\w:.-]+')
 
 
 @replaces('ordered_yaml', 'basicsr.utils.options')
-def read_exponents_as_numbers(upstream: Callable[[], tuple[type, type]]) -> tuple[type, type]:
-    """PyYAML follows YAML 1.1 and reads `lr: 1e-3` as a string (yaml/pyyaml#173); only BasicSR's loader is changed.
-
-    Of a key that stood twice in one block only the last counted, without a word: that is refused.
-    """
-    upstream_loader, dumper = upstream()
-    loader: Any = type('OptionLoader', (upstream_loader,), {})
-    loader.add_implicit_resolver('tag:yaml.org,2002:float', NUMBER_WITH_EXPONENT, list('-+.0123456789'))
-    make_block = loader.yaml_constructors[BLOCK]
-
-    def make_checked_block(loader: Any, node: yaml.MappingNode) -> Any:
-        _refuse_wrong_keys(node)
-        return make_block(loader, node)
-
-    loader.add_constructor(BLOCK, make_checked_block)
-    return loader, dumper
-
-
-def _refuse_wrong_keys(block: yaml.MappingNode) -> None:
-    lines: dict[str, int] = {}
-    for key, _ in block.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise UserError(f'The option file has a list or a block as a key, in line {line}, but a key is one word; '
-                            'write `key: value`.')
-        if key.value in lines:
-            raise UserError(f'The option file has `{key.value}:` twice in one block, in lines {lines[key.value]} and '
-                            f'{line}, but a key stands once; take one of them out.')
-        lines[key.value] = line
+def read_plain_yaml(upstream: Callable[[], tuple[type, type]]) -> tuple[type, type]:
+    """BasicSR's loader ran code that stood in an option file, and read `lr: 1e-3` as a string (yaml/pyyaml#173)."""
+    return OptionLoader, upstream()[1]
 
 
 @replaces('_postprocess_yml_value', 'basicsr.utils.options')
 def read_forced_numbers(upstream: Callable[[str], Any], value: str) -> Any:
     """`--force_yml a:b=1e-4` and `=-1` stayed strings, and lists went through `eval`."""
+    if len(value) > LONGEST_NUMBER and NUMBER.fullmatch(value):
+        raise UserError(f'--force_yml got a number of {len(value)} characters; write it with at most {LONGEST_NUMBER}.')
     if INTEGER.fullmatch(value):
         return int(value)
     if NUMBER.fullmatch(value):
         return float(value)
-    if not value.startswith('['):
+    if value.startswith('['):
+        return _forced_list(value)
+    try:
         return upstream(value)
+    except ValueError as error:
+        raise UserError(f'--force_yml got {value}, but behind !!float stands a number; write it alone, as 1e-3.'
+                        ) from error
+
+
+def _forced_list(value: str) -> list[Any]:
+    """A list of Python or of YAML, whose words need no quotes."""
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return _list_of_bare_words(value)
-
-
-def _list_of_bare_words(value: str) -> list[Any]:
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        pass
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return read_yaml(value)
+    except UserError as error:
         raise UserError(f'--force_yml got {value}, which is no list; a list is [1, 2] or [a, b]: type it so, in quotes '
                         'for the shell.') from error
 
@@ -85,8 +65,7 @@ def refuse_unknown_forced_blocks(upstream: Callable[..., Any], *args: Any, **kwa
     if given.opt is not None and not Path(given.opt).is_file():
         raise UserError(f'-opt got {given.opt}, but there is no such file; give the path of an option file (YAML).')
     if given.opt is not None and given.force_yml:
-        with open(given.opt, encoding='utf-8') as stream:
-            options = yaml.load(stream, Loader=module('basicsr.utils.options').ordered_yaml()[0])
+        options = read_yaml_file(given.opt)
         for entry in given.force_yml:
             _check_forced_block(options, entry)
     return upstream(*args, **kwargs)
@@ -94,7 +73,7 @@ def refuse_unknown_forced_blocks(upstream: Callable[..., Any], *args: Any, **kwa
 
 def _check_forced_block(options: Mapping[str, Any], entry: str) -> None:
     keys, _, value = entry.partition('=')
-    if entry.count('=') != 1 or not keys or not value:
+    if entry.count('=') != 1 or not FORCED_KEYS.fullmatch(keys.strip()) or not value:
         raise UserError(f'--force_yml got {entry}, but an entry is key:key=value; type e.g. train:total_iter=1000.')
     block = options
     for key in keys.strip().split(':')[:-1]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from basicsr_snn.errors import near_matches
-from basicsr_snn.pipeline.option_blocks.base import Block, Kind
+from basicsr_snn.pipeline.option_blocks.base import Block, Kind, Word
 from basicsr_snn.pipeline.option_blocks.built import block_of, known
 from basicsr_snn.pipeline.option_blocks.wording import (
     blocks_inside,
@@ -18,14 +18,22 @@ from basicsr_snn.pipeline.option_blocks.wording import (
     typed,
     wanted,
 )
+from basicsr_snn.pipeline.trials import refusal
 from basicsr_snn.spiking.base import DEFAULT_NEURON
 
 
 class BlockCheck:
     """Collects every mistake of one option file, so that the user sees all of them at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, parsed: bool = True) -> None:
+        """Begin.
+
+        Args:
+            parsed: Whether BasicSR's parser has added its keys, which no file may hold, and what has a ``type:`` was
+                built for a trial before.
+        """
         self.mistakes: list[str] = []
+        self.parsed = parsed
 
     def block(self, block: Any, declared: type[Block], where: str = '', also: Iterable[str] = ()) -> bool:
         """Check a block against its declaration; tell whether it is a block at all.
@@ -42,7 +50,7 @@ class BlockCheck:
             self.mistakes.append(f'{name} is {shown(block)}, but must be a block of keys.')
             return False
         if declared.__struct_config__.forbid_unknown_fields:
-            self.known_keys(block, name, [*fields, *declared.added_by_parser, *also])
+            self.known_keys(block, name, [*fields, *(declared.added_by_parser if self.parsed else ()), *also])
         required = [key for key in fields if fields[key].required]
         self.required_keys(block, name, required)
         for key, value in block.items():
@@ -90,6 +98,7 @@ class BlockCheck:
             self.plain(value, annotation, where, default)
         elif items is dict and isinstance(value, Mapping):
             for key, item in value.items():
+                self.plain(key, Word, f'a name in {where}', None)
                 self.one_block(item, block, f'{where}: {key}', beside)
         elif items is list and isinstance(value, list):
             for index, item in enumerate(value):
@@ -119,7 +128,11 @@ class BlockCheck:
         if not isinstance(block, Mapping) or 'type' not in block:
             self.mistakes.append(f'{where} must be a block with a `type:`, one of {", ".join(sorted(names))}.')
         elif self.choice(block['type'], f'{where}: type', names):
+            before = len(self.mistakes)
             self.block(block, block_of(kind, block['type']), where)
+            refused = refusal(kind, block) if len(self.mistakes) == before and not self.parsed else None
+            if refused:
+                self.mistakes.append(f'{where}: {refused}')
 
     def plain(self, value: Any, annotation: Any, where: str, default: Any = None) -> None:
         """Check a value that is no block."""
@@ -136,7 +149,7 @@ class BlockCheck:
         example = meta.examples[0] if meta.examples else default
         key = where.rsplit(': ', 1)[-1]
         instead = '.' if example in (None, msgspec.NODEFAULT) else f'; write {key}: {typed(example)}.'
-        if plain is str:
+        if plain is str and not (isinstance(value, str) and meta.pattern):
             self.mistakes.append(f'{where} is {shown(value)}, which is of another kind than it must be{instead}')
         else:
             self.mistakes.append(f'{where} is {shown(value)}, but must be {wanted(annotation)}{instead}')

@@ -1,18 +1,17 @@
 """Option files, checked before anything runs: unknown keys refused with the near matches, wrong values explained.
 
 Types and keys are declared in :mod:`basicsr_snn.pipeline.option_blocks`; here is what hangs on several keys together.
-Option files of BasicSR's own models pass with their top level checked only: their blocks are not ours to judge, but
-for the ``train:`` block of ``SRModel``, whose keys are known.
+Option files of other models: :mod:`basicsr_snn.pipeline.other_models`.
 """
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sized
 from typing import Any
 
 import msgspec
 import torch
-from basicsr.models.sr_model import SRModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from basicsr_snn.errors import UserError
@@ -22,33 +21,47 @@ from basicsr_snn.pipeline.block_check import BlockCheck
 from basicsr_snn.pipeline.option_blocks import OptionFile
 from basicsr_snn.pipeline.option_blocks.built import block_of, known, registered
 from basicsr_snn.pipeline.option_blocks.datasets import GaussianDenoisingDataset
-from basicsr_snn.pipeline.option_blocks.training import StockTrain
+from basicsr_snn.pipeline.option_blocks.wording import shown
+from basicsr_snn.pipeline.other_models import check_other_model
 
-READ_BY_THE_PARSER = ('name', 'num_gpu', 'datasets', 'path')
-"""Keys without which BasicSR's parser breaks."""
+PATHS = ('dataroot', 'meta_info', 'pretrain_', 'resume_state', 'path', 'load_path')
+"""How keys begin whose values are paths."""
+
+LONGEST_PATH, LONGEST_NAME = 4000, 255
+"""Bytes of a path and of a name in it, on Linux."""
+
+MOST_STEPS = 1000
+
+LARGEST_OF_DATASETS = {'batch_size_per_gpu': 100_000, 'num_worker_per_gpu': 256, 'dataset_enlarge_ratio': 100_000,
+                       'num_prefetch_queue': 1000, 'repeat': 100_000, 'gt_size': 100_000, 'noise_seed': 4_000_000_000}
+"""Beyond these a machine runs out of memory or processes before the first iteration."""
 
 
-def check_options(options: Mapping[str, Any], reads_datasets: bool = True) -> None:
+def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parsed: bool = False) -> None:
     """Check the options of one training or test.
 
     Args:
-        options: What an option file holds, parsed by BasicSR or not; a ``train:`` block makes it a training.
+        options: What an option file holds; a ``train:`` block makes it a training.
         reads_datasets: Whether the datasets will be read; else only the network is wanted, for other pictures.
+        parsed: Whether BasicSR's parser has added its keys, after a first check.
 
     Raises:
         UserError: One sentence a mistake, all of them.
     """
-    check = BlockCheck()
+    check = BlockCheck(parsed)
     models = registered(MODEL_REGISTRY)
     name: Any = options.get('model_type')
     if check.choice(name, 'model_type', models) and issubclass(models[name], SNNModel):
         _check_our_model(check, options)
+        _check_steps(check, options)
         if reads_datasets:
             _check_pairs(check, options)
             _check_channels(check, options)
     else:
-        _check_other_model(check, options)
+        check_other_model(check, options, models.get(str(name)))
     _check_dataset_names(check, options.get('datasets'))
+    if not check.mistakes:
+        _check_paths(check, options)
     if isinstance(options.get('num_gpu'), int) and options['num_gpu'] > torch.cuda.device_count():
         check.mistakes.append(f'num_gpu is {options["num_gpu"]}, but this machine has {torch.cuda.device_count()} CUDA '
                               'devices; write num_gpu: auto.')
@@ -68,17 +81,20 @@ def _check_dataset_names(check: BlockCheck, datasets: Any) -> None:
                                   f'pictures are kept by name; write for example `name: {block["name"]}_{phase}`.')
 
 
-def _check_other_model(check: BlockCheck, options: Mapping[str, Any]) -> None:
-    check.required_keys(options, 'The option file', READ_BY_THE_PARSER)
-    declared = {field.name: field for field in msgspec.structs.fields(OptionFile)}
-    for key in ('name', 'num_gpu', 'manual_seed', 'max_megapixels'):
-        if options.get(key) is not None:
-            check.value(options[key], declared[key].type, key, options)
-    for key in ('datasets', 'path'):
-        if options.get(key) is not None and not isinstance(options[key], Mapping):
-            check.mistakes.append(f'{key} is {options[key]!r}, but must be a block of keys.')
-    if options.get('model_type') == SRModel.__name__ and 'train' in options:
-        check.block(options['train'], StockTrain, 'train')
+def _check_paths(check: BlockCheck, block: Any, where: str = '') -> None:
+    """Every path of the file is one that the system can look for, and a home folder in it that of a user."""
+    for key, value in block.items() if isinstance(block, Mapping) else enumerate(block):
+        place = f'{where}: {key}' if where else str(key)
+        if isinstance(value, Mapping | list):
+            _check_paths(check, value, place)
+        elif isinstance(value, str) and str(key).startswith(PATHS):
+            if value.startswith('~') and os.path.expanduser(value) == value:
+                check.mistakes.append(f'{place} is {shown(value)}, but there is no such home folder; write the path in '
+                                      'full.')
+            elif len(os.fsencode(value)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME
+                                                               for part in value.split('/')):
+                check.mistakes.append(f'{place} is {shown(value)}, which is longer than a path can be; write the path '
+                                      'of a file or folder.')
 
 
 def _check_our_model(check: BlockCheck, options: Mapping[str, Any]) -> None:
@@ -112,6 +128,10 @@ def _check_datasets(check: BlockCheck, datasets: Any, training: bool) -> None:
                                   f'{" or ".join(phases)}, and {phases[1]}_2 for another.')
         elif phase == 'train' and isinstance(block, Mapping):
             check.required_keys(block, where, ('batch_size_per_gpu', 'num_worker_per_gpu'))
+        for key, most in LARGEST_OF_DATASETS.items():
+            value = block.get(key) if isinstance(block, Mapping) else None
+            if isinstance(value, int | float) and value > most:
+                check.mistakes.append(f'{where}: {key} is {value}, but must be at most {most:,d}.')
     if training and datasets and 'train' not in datasets:
         check.mistakes.append('datasets lacks a train: block, and the option file has a train: block; add '
                               '`datasets: {train: ...}`.')
@@ -129,20 +149,39 @@ def _check_pairs(check: BlockCheck, options: Mapping[str, Any]) -> None:
 
 
 def _check_channels(check: BlockCheck, options: Mapping[str, Any]) -> None:
-    """A network whose class tells its channels has those of the pictures."""
-    network = options.get('network_g')
-    if not isinstance(network, Mapping) or str(network.get('type')) not in known('network'):
-        return
-    declared = {field.name: field.default for field in msgspec.structs.fields(block_of('network', network['type']))}
-    key = next((key for key in ('in_ch', 'in_nc') if key in declared), None)
-    if key is None:
-        return
-    channels = network.get(key, declared[key])
-    for phase, block in _datasets(options, GaussianDenoisingDataset.__name__):
-        of_pictures = block.get('in_ch', 3)
-        if channels in (1, 3) and of_pictures in (1, 3) and channels != of_pictures:
-            check.mistakes.append(f'network_g: {key} is {channels}, but datasets: {phase} has in_ch: {of_pictures}; '
-                                  f'write {key}: {of_pictures}.')
+    """Networks whose classes tell their channels have those of the pictures, which students and teachers share."""
+    for where, network in _networks(options):
+        declared = {field.name: field.default for field in msgspec.structs.fields(block_of('network', network['type']))}
+        key = next((key for key in ('in_ch', 'in_nc') if key in declared), None)
+        for phase, block in _datasets(options, GaussianDenoisingDataset.__name__):
+            channels, of_pictures = network.get(key, declared[key]) if key else 0, block.get('in_ch', 3)
+            if key and isinstance(channels, int) and of_pictures in (1, 3) and channels != of_pictures:
+                check.mistakes.append(f'{where}: {key} is {channels}, but datasets: {phase} has in_ch: {of_pictures}; '
+                                      f'write {key}: {of_pictures}.')
+
+
+def _networks(options: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The student and its teachers, where their types are known."""
+    distill = options.get('distill')
+    distill = distill if isinstance(distill, Mapping) else {}
+    several = distill.get('teachers')
+    teachers = {'distill: teacher': distill.get('teacher')}
+    teachers |= {f'distill: teachers: {index}': teacher
+                 for index, teacher in enumerate(several if isinstance(several, list) else ())}
+    named = {'network_g': options.get('network_g')}
+    named |= {f'{where}: network': teacher.get('network') for where, teacher in teachers.items()
+              if isinstance(teacher, Mapping)}
+    return [(where, network) for where, network in named.items()
+            if isinstance(network, Mapping) and str(network.get('type')) in known('network')]
+
+
+def _check_steps(check: BlockCheck, options: Mapping[str, Any]) -> None:
+    """Time steps cost time each, also in the check; a network of more than a thousand is a slip of the keyboard."""
+    for where, network in _networks(options):
+        steps = network.get('T')
+        if isinstance(steps, int) and steps > MOST_STEPS:
+            check.mistakes.append(f'{where}: T is {steps}, but at most {MOST_STEPS} time steps are allowed; write '
+                                  'T: 4.')
 
 
 def _datasets(options: Mapping[str, Any], kind: str) -> list[tuple[str, Mapping[str, Any]]]:

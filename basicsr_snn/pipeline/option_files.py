@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from basicsr.utils import options as basicsr_options
 
-from basicsr_snn.errors import UserError, near_matches, one_line
+from basicsr_snn.compat.yaml_files import read_yaml_file
+from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.limits import OPTION, allow_megapixels
 from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
@@ -29,12 +29,7 @@ def _read_yaml(file: str | Path) -> Any:
     file = Path(file)
     if not file.is_file():
         raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
-    try:
-        return yaml.load(file.read_text(encoding='utf-8'), Loader=basicsr_options.ordered_yaml()[0])
-    except UserError:
-        raise
-    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # PyYAML lets errors of Python through
-        raise UserError(f'{file} is not valid YAML ({one_line(error)}); mend that line.') from error
+    return read_yaml_file(file)
 
 
 def parse_checked_options(root_path: str, is_train: bool = True,
@@ -57,7 +52,7 @@ def parse_checked_options(root_path: str, is_train: bool = True,
         check_options(with_network(with_forced_values(read_options(given.opt), given.force_yml), network))
     options, arguments = basicsr_options.parse_options(root_path, is_train)
     options = with_network(options, network)
-    check_options(options)
+    check_options(options, parsed=True)
     allow_megapixels(options.get(OPTION))
     return options, arguments
 

@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from basicsr_snn.compat.yaml_files import read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.weight_files.card import Card
 
@@ -70,7 +69,7 @@ class Row:
 @cache
 def rows() -> tuple[Row, ...]:
     """All shipped networks, students first, each group by name."""
-    found = [Row(**yaml.safe_load(file.read_text(encoding='utf-8'))) for file in FOLDER.glob('*.yml')]
+    found = [Row(**read_yaml_file(file)) for file in FOLDER.glob('*.yml')]
     return tuple(sorted(found, key=lambda row: (row.role != 'student', row.name)))
 
 

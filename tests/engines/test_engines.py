@@ -1,4 +1,4 @@
-"""Networks on OpenVINO and ONNX Runtime: pictures of the 8-bit form in torch, choices, refusals, files that are kept."""
+"""Networks on OpenVINO and ONNX Runtime: pictures of the 8-bit form in torch, choices, refusals, kept files."""
 from __future__ import annotations
 
 import threading

@@ -18,6 +18,7 @@ import msgspec
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, Registry
 
+from basicsr_snn.compat.optimizers import OPTIMIZERS
 from basicsr_snn.pipeline.option_blocks.base import Block, Kind, NotNegative, says
 from basicsr_snn.pipeline.option_blocks.datasets import DATASETS, LoadedDataset
 from basicsr_snn.pipeline.option_blocks.training import SCHEDULERS
@@ -32,6 +33,9 @@ GIVEN = {'optimizer': ('params',), 'metric': ('img', 'img2'), 'neuron': ('channe
 TYPES: dict[str, dict[str, Any]] = {'optimizer': {'lr': NotNegative, 'weight_decay': NotNegative},
                                     'loss': {'reduction': Literal['mean', 'sum']}}
 """Types of arguments that are narrower than their annotations say."""
+
+REQUIRED = {'optimizer': ('lr',)}
+"""Arguments that BasicSR requires, whatever the class does."""
 
 SWALLOWING = ('metric',)
 """Kinds whose functions take any argument and read none of them."""
@@ -48,7 +52,7 @@ def registered(registry: Registry) -> dict[str, Any]:
 def known(kind: Kind) -> Mapping[str, Callable[..., Any]]:
     """What a block of this kind can build, by the name that stands in ``type:``."""
     if kind == 'optimizer':
-        return {name: entry for name, entry in vars(torch.optim).items() if inspect.isclass(entry)}
+        return {name: getattr(torch.optim, name) for name in OPTIMIZERS}
     if kind == 'feature_loss':
         return {name: entry for name, entry in known('loss').items() if name not in NO_SINGLE_TERM}
     if kind == 'scheduler':
@@ -105,7 +109,8 @@ def _declared_by(built: Callable[..., Any], kind: Kind, name: str) -> type[Block
     hints = {**types_in_docstring(built), **hints, **TYPES.get(kind, {})}
     meanings = argument_meanings(built)
     fields = [(p.name, Annotated[_readable(hints.get(p.name, _told_by(p.default))),
-                                 says(meanings.get(p.name, ''))], *_default(p))
+                                 says(meanings.get(p.name, ''))],
+               *([] if p.name in REQUIRED.get(kind, ()) else _default(p)))
               for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     return cast('type[Block]', msgspec.defstruct(name, fields, bases=(BASES.get(kind, AnyBuilt),), kw_only=True,
                                                  forbid_unknown_fields=not takes_any))

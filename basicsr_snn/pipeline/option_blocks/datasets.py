@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from basicsr_snn.images.noise import HIGHEST_SIGMA
-from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Natural, Positive, says
+from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Natural, Positive, Word, says
 
 Sigma = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST_SIGMA)]
 
@@ -22,7 +22,7 @@ class LoadedDataset(Block, kw_only=True):
 
     added_by_parser: ClassVar = ('phase', 'scale')
 
-    name: Annotated[str, says('Name in the log and of the folder of saved pictures.', 'BSD432_train')]
+    name: Annotated[Word, says('Name in the log and of the folder of saved pictures.', 'BSD432_train')]
     type: Annotated[str, says('Class of the data set.', 'GaussianDenoisingDataset')]
     io_backend: Annotated[Built | None, says('Where pictures are read from.', {'type': 'disk'})] = None
     batch_size_per_gpu: Annotated[Count | None, says('Training: pictures of a batch; required.', 8)] = None

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Iterations, Natural, NotNegative, says
+from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Iterations, Natural, NotNegative, Word, says
 
 
 class Teacher(Block, kw_only=True):
     """A trained network that teaches, or a twin that is trained beside the student."""
 
-    name: Annotated[str | None, says('Name that hints refer to by `of`; required for each of `teachers`.',
+    name: Annotated[Word | None, says('Name that hints refer to by `of`; required for each of `teachers`.',
                                      'ffdnet')] = None
     network: Annotated[Built, says('The teacher, any registered architecture.', builds='network')]
     path: Annotated[str | None, says('Its weight file; required unless it is trained here or brings its weights.',
@@ -26,7 +26,7 @@ class Teacher(Block, kw_only=True):
 class Hint(Block, kw_only=True):
     """A feature of the student that is drawn to a feature of the teacher."""
 
-    name: Annotated[str | int, says('Name in the log.', 'dec')]
+    name: Annotated[Word | int, says('Name in the log.', 'dec')]
     of: Annotated[str | None, says('Name of the teacher; the first by default.', 'ffdnet')] = None
     teacher: Annotated[str, says('Module of the teacher, as in `named_modules()`.', 'model.20')]
     student: Annotated[str, says('Module of the student, as in `named_modules()`.', 'decoder.0')]

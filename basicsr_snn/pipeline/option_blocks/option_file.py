@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from basicsr_snn.images.limits import DEFAULT_MEGAPIXELS, HIGHEST_MEGAPIXELS
-from basicsr_snn.pipeline.option_blocks.base import Block, Built, Natural, says
+from basicsr_snn.pipeline.option_blocks.base import Block, Built, Natural, Word, says
 from basicsr_snn.pipeline.option_blocks.distillation import Distill
 from basicsr_snn.pipeline.option_blocks.logger import DistParams, Logger
 from basicsr_snn.pipeline.option_blocks.path import Path
@@ -24,7 +24,7 @@ class OptionFile(Block, kw_only=True):
 
     added_by_parser: ClassVar = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
 
-    name: Annotated[str, says('Name of the experiment: results go to `experiments/NAME` or `results/NAME`.', 'a_word')]
+    name: Annotated[Word, says('Name of the experiment: results go to `experiments/NAME` or `results/NAME`.', 'a_word')]
     model_type: Annotated[str, says('`SNNModel`, or `ANNSNNDistillModel` for a training under a teacher.', 'SNNModel')]
     num_gpu: Annotated[Literal['auto'] | Natural, says(
         'Number of GPUs; `auto` takes every GPU there is, or the CPU; 0 is the CPU.', 'auto')]

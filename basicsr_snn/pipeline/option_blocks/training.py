@@ -31,12 +31,12 @@ class StockTrain(Block, kw_only=True):
 
     total_iter: Annotated[Iterations, says('Iterations of the training.', 30000)]
     warmup_iter: Annotated[Warmup, says('Iterations in which the learning rate rises to its value; -1 for none.')] = -1
-    optim_g: Annotated[Built, says('Optimiser, any class of `torch.optim`.', {'type': 'AdamW', 'lr': 0.001},
+    optim_g: Annotated[Built, says('Optimiser, a class of `torch.optim`.', {'type': 'AdamW', 'lr': 0.001},
                                    builds='optimizer')]
     scheduler: Annotated[Built, says('Course of the learning rate.', builds='scheduler')]
     ema_decay: Annotated[Share, says('Decay of the moving average of the weights, which is validated; 0 for none.',
                                      0.999)] = 0
-    pixel_opt: Annotated[Built | None, says('Loss on the picture.', {'type': 'L1Loss'}, builds='loss')] = None
+    pixel_opt: Annotated[Built | None, says('Loss on the picture.', {'type': 'L1Loss'}, builds='feature_loss')] = None
     perceptual_opt: Annotated[Built | None, says('Loss on VGG features of the picture.', builds='loss')] = None
 
 
@@ -45,7 +45,7 @@ class Train(StockTrain, kw_only=True):
 
     grad_clip: Annotated[NotNegative | None, says('Largest norm of the gradient; no limit by default.', 1.0)] = None
     fft_opt: Annotated[Built | None, says('Loss on the Fourier transform of the picture.', {'type': 'FFTLoss'},
-                                          builds='loss')] = None
+                                          builds='feature_loss')] = None
     rate_opt: Annotated[Built | None, says('Penalty on accumulations above a budget.',
                                            {'type': 'SpikeRateLoss', 'target': 20000}, builds='loss')] = None
     micro_batches: Annotated[Count, says('Parts in which a batch is run, to save memory; gradients add up.')] = 1

@@ -13,7 +13,7 @@ from basicsr_snn.pipeline.option_blocks.base import Block, Kind
 
 LONGEST_VALUE = 60
 LISTS = (list, tuple, collections.abc.Sequence)
-PARTS_OF_A_MEANING = ('ge', 'gt', 'le', 'lt', 'multiple_of', 'description', 'examples', 'extra')
+PARTS_OF_A_MEANING = ('ge', 'gt', 'le', 'lt', 'multiple_of', 'pattern', 'description', 'examples', 'extra')
 NUMBERS = {1: 'one', 2: 'two', 3: 'three'}
 
 
@@ -56,6 +56,8 @@ def _wanted(annotation: Any, outer: msgspec.Meta, plural: bool) -> str:
     if plain in (int, float):
         return ('numbers' if plural else 'a number') + _limits(meta) + (
             ' without decimals' if plain is int or meta.multiple_of == 1 else '')
+    if plain is str and meta.pattern:
+        return f'{"words" if plural else "one plain word"} of letters, digits and . _ + - (at most 100)'
     if plain is str:
         return 'texts' if plural else 'a text'
     if get_origin(plain) is tuple and Ellipsis not in get_args(plain):
