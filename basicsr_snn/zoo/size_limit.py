@@ -107,6 +107,8 @@ def _count_limited() -> Iterator[None]:
         nonlocal values, pieces
         pieces += 1
         values += piece.numel() if isinstance(piece, Tensor) else 0
+        if isinstance(piece, nn.Parameter) and not piece.numel():
+            raise UserError('a layer without channels was asked for; write at least 1 everywhere.')
         if values > limit:
             raise UserError(f'more than {limit:,.0f} parameters were asked for, but no more are allowed; take fewer '
                             f'channels, {instead}.')

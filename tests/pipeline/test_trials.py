@@ -30,6 +30,7 @@ def changed(changes: dict[str, Any], **blocks: Any) -> dict:
     ({'train.optim_g': {'type': 'Adam'}}, 'train: optim_g lacks lr'),
     ({'train.optim_g.type': 'LBFGS'}, 'type is "LBFGS", which is not known; did you mean Adam'),
     ({'network_g.channels': [-4, 4]}, r'network_g: SpikerIR does not work with its options \(RuntimeError.*negative'),
+    ({'network_g.channels': [4, 0]}, 'network_g: a layer without channels was asked for'),
     ({'network_g.channels': [4]}, 'network_g: SpikerIR was given 1 channels .* and 2 blocks'),
     ({'network_g.neuron': {'type': 'SignedILIF', 'D': 0}}, 'network_g: neuron: .*D'),
     ({'network_g': {**SWINIR, 'window_size': 7}}, r"network_g: SwinIR does not work .*shape '\[.*is invalid"),
