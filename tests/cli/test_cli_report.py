@@ -23,7 +23,7 @@ def work(tmp_path, monkeypatch):
         cv2.imwrite(f'clean/{name}.png', cv2.GaussianBlur(pixels, (0, 0), 3))
     torch.manual_seed(0)
     torch.save({'params': build(NETWORK).state_dict()}, 'net.pth')
-    options = {'name': 'my net', 'model_type': 'SNNModel', 'num_gpu': 'auto', 'manual_seed': 0,
+    options = {'name': 'my_net', 'model_type': 'SNNModel', 'num_gpu': 'auto', 'manual_seed': 0,
                'datasets': {f'test_{sigma}': {'name': f'own{sigma}', 'type': 'GaussianDenoisingDataset',
                                               'dataroot_gt': 'clean', 'sigma': sigma} for sigma in (15, 50)},
                'network_g': NETWORK, 'path': {'param_key_g': 'params_ema'}, 'val': {'save_img': False, 'suffix': None}}
@@ -34,9 +34,9 @@ def work(tmp_path, monkeypatch):
 def test_a_network_of_an_option_file(work, capsys):
     assert main(['report', '-opt', 'mine.yml', '--weights', 'net.pth', '-o', 'out/deep']) == 0
     page = (work / 'out/deep/my_net.html').read_text()
-    assert '<title>my net: report</title>' in page
+    assert '<title>my_net: report</title>' in page
     assert 'on own15 (2 pictures)' in page
-    assert 'my net on own15 (2 pictures): ' in capsys.readouterr().out
+    assert 'my_net on own15 (2 pictures): ' in capsys.readouterr().out
 
 
 def test_other_sets_and_fewer_pictures(work):
