@@ -9,8 +9,16 @@ class UserError(ValueError):
     """A mistake in what the user gave: options, paths, pictures.
 
     The message is one sentence in three parts: what was given, what is allowed, what to type instead. The commands
-    print it without a traceback and exit with status 2.
+    print it without a traceback and exit with its status.
     """
+
+    exit_status = 2
+
+
+class NotFiniteError(UserError):
+    """A network whose weights or answers hold NaN or infinity: it is neither scored nor exported nor trained on."""
+
+    exit_status = 1
 
 
 def first_line(error: BaseException, longest: int = 120) -> str:

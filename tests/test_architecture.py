@@ -13,7 +13,7 @@ import basicsr_snn
 PACKAGE = Path(basicsr_snn.__file__).parent
 
 LAYERS = (
-    ('errors', 'version'),
+    ('errors', 'finite', 'version'),
     ('compat', 'registration', 'images', 'installation', 'weight_files'),
     ('spiking', 'inference'),
     ('archs', 'data', 'losses'),

@@ -15,7 +15,6 @@ VERBS = ('train', 'test', 'denoise', 'bench', 'report', 'export', 'list', 'init'
 """Each is a module of this package with ``add_parser(subparsers)`` and ``run(args) -> int``."""
 
 PROGRAM = 'basicsr-snn'
-USER_MISTAKE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _verb(args.verb).run(args)
     except UserError as error:
         sys.stderr.write(f'{PROGRAM}: {error}\n')
-        return USER_MISTAKE
+        return error.exit_status
 
 
 class _Parser(argparse.ArgumentParser):

@@ -6,6 +6,7 @@ which it gets as ``upstream`` (:func:`~basicsr_snn.compat.replacing.replaces`). 
 before or after ``import basicsr``.
 """
 from basicsr_snn.compat import (
+    archiving,
     checkpoints,
     distributed,
     imports,
@@ -14,6 +15,8 @@ from basicsr_snn.compat import (
     options,
     pictures,
     prefetching,
+    resuming,
+    scoring,
     tensorboard,
 )
 
@@ -22,11 +25,16 @@ REPAIRS = (
     options.read_plain_yaml,
     options.read_forced_numbers,
     options.refuse_unknown_forced_blocks,
-    options.make_own_folders_only,
+    archiving.archive_under_a_free_name,
+    archiving.make_own_folders_only,
+    archiving.copy_options_from_anywhere,
     checkpoints.save_network_atomically,
     checkpoints.save_state_atomically,
     checkpoints.load_network_of_bounded_size,
-    checkpoints.resume_without_cuda,
+    checkpoints.keep_best_metrics,
+    resuming.resume_without_cuda,
+    resuming.resume_as_the_file_says,
+    scoring.refuse_pictures_of_nan,
     optimizers.accept_more_optimizers,
     distributed.distribute_without_cuda,
     distributed.distribute_cpu_networks,

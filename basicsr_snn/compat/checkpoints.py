@@ -1,43 +1,60 @@
-"""Repairs of saving and resuming: files are whole or absent, and a resume needs no GPU."""
+"""Repairs of saving: files are whole or absent, nothing that is not finite is kept, a state holds all that counts."""
 from __future__ import annotations
 
 import os
 import types
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from basicsr_snn.compat.replacing import module, replaced, replaces
-from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.compat.replacing import replaced, replaces
+from basicsr_snn.errors import NotFiniteError
+from basicsr_snn.finite import not_finite_in
 from basicsr_snn.weight_files.card import card_on_state_dicts
 from basicsr_snn.weight_files.declared_size import check_declared_size
 
 
 class TorchWithAtomicSave(types.ModuleType):
-    """``torch`` as ``basicsr.models.base_model`` sees it: ``save`` writes beside the file, then renames."""
+    """``torch`` as ``basicsr.models.base_model`` sees it: ``save`` writes beside the file, then renames.
+
+    Args:
+        also: What is saved beside the entries of each file.
+    """
 
     failure: Exception | None = None
+
+    def __init__(self, also: Mapping[str, Any]) -> None:
+        super().__init__('torch')
+        self.also = also
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
 
-    def save(self, content: Any, path: str) -> None:
-        partial = Path(f'{path}.partial')
+    def save(self, content: Mapping[str, Any], path: str) -> None:
         self.failure = None
         try:
-            torch.save(content, partial)
-            os.replace(partial, path)
+            save_atomically({**content, **self.also}, Path(path))
         except Exception as error:
             self.failure = error
-            partial.unlink(missing_ok=True)
             raise
 
 
-def _save_or_raise(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    saving = TorchWithAtomicSave('torch')
+def save_atomically(content: Any, file: Path) -> None:
+    """``torch.save`` that leaves the whole file, or what was there before."""
+    partial = Path(f'{file}.partial')
+    try:
+        torch.save(content, partial)
+        os.replace(partial, file)
+    except Exception:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _save_or_raise(upstream: Callable[..., None], *args: Any, also: Mapping[str, Any], **kwargs: Any) -> None:
+    saving = TorchWithAtomicSave(also)
     with replaced('torch', saving, 'basicsr.models.base_model'):
         upstream(*args, **kwargs)
     if saving.failure is not None:
@@ -45,19 +62,27 @@ def _save_or_raise(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> 
 
 
 @replaces('save_network', 'basicsr.models.base_model:BaseModel')
-def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any, net_label: str, *args: Any,
-                            **kwargs: Any) -> None:
+def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any, net_label: str, current_iter: int,
+                            *args: Any, **kwargs: Any) -> None:
     """A kill while saving left half a file under the final name, a save that failed three times was ignored, and a file
     did not say which network it is of."""
     nets = [model.get_bare_model(one) for one in (net if isinstance(net, list) else [net])]
+    for one in nets:
+        _refuse_infinity(net_label, current_iter, one.state_dict())
     with card_on_state_dicts(nets, model.opt, net_label):
-        _save_or_raise(upstream, model, net, net_label, *args, **kwargs)
+        _save_or_raise(upstream, model, net, net_label, current_iter, *args, also={}, **kwargs)
 
 
 @replaces('save_training_state', 'basicsr.models.base_model:BaseModel')
-def save_state_atomically(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """The same for the optimiser's state."""
-    _save_or_raise(upstream, *args, **kwargs)
+def save_state_atomically(upstream: Callable[..., None], model: Any, epoch: int, current_iter: int) -> None:
+    """The same for the optimiser's state, with what a resume compares and what losses and validations remember."""
+    _refuse_infinity('the optimiser', current_iter, [optimizer.state_dict() for optimizer in model.optimizers])
+    _save_or_raise(upstream, model, epoch, current_iter, also={
+        'model_type': type(model).__name__, 'optimizer_types': optimizer_types(model),
+        'networks': networks_saved(Path(model.opt['path']['models']), current_iter),
+        'manual_seed': None if model.opt.get('manual_seed') is None else int(model.opt['manual_seed']),
+        'losses': {name: buffer.cpu() for name, buffer in remembered_by_losses(model).items()},
+        'best_metric_results': best_metrics(model)})
 
 
 @replaces('load_network', 'basicsr.models.base_model:BaseModel')
@@ -69,52 +94,44 @@ def load_network_of_bounded_size(upstream: Callable[..., None], model: Any, net:
     upstream(model, net, load_path, *args, **kwargs)
 
 
-@replaces('load_resume_state', 'basicsr.train')
-def resume_without_cuda(upstream: Callable[..., Any], opt: dict[str, Any]) -> dict[str, Any] | None:
-    """Resuming asked CUDA for its device, looked under the current folder and died on a broken newest file."""
-    if opt['auto_resume']:
-        return _newest_readable_state(opt)
-    path = opt['path'].get('resume_state')
-    if not path:
-        return None
-    try:
-        return _read_checkpoint(opt, Path(path))
-    except Exception as error:
-        raise UserError(f'path: resume_state is {path}, which cannot be resumed ({_told_by(error)}); allowed is a '
-                        'whole <iteration>.state with its networks: name one, or type --auto_resume.') from error
+def _refuse_infinity(what: str, iteration: int, content: Any) -> None:
+    if broken := not_finite_in(content):
+        at = f'at iteration {iteration}' if iteration >= 0 else 'at the end'
+        raise NotFiniteError(f'{what} holds NaN or infinity {at} (in {broken[0]}), so that no checkpoint was saved; '
+                             'lower train: optim_g: lr, and go on from the last checkpoint with --auto_resume.')
 
 
-def _newest_readable_state(opt: dict[str, Any]) -> dict[str, Any] | None:
-    folder = Path(opt['path']['training_states'])
-    files = sorted((file for file in folder.glob('*.state') if file.stem.isdigit()), key=lambda file: -int(file.stem))
-    for file in files:
-        try:
-            return _read_checkpoint(opt, file)
-        except Exception as error:  # not by the logger: it would miss its file if it were made this early
-            warnings.warn(f'Checkpoint {file.stem} in {folder} is broken ({_told_by(error)}); trying an older one.',
-                          stacklevel=2)
-    if files:
-        raise UserError(f'--auto_resume found {len(files)} checkpoints in {folder}, but a whole one is needed; restore '
-                        'one, or leave --auto_resume out to start anew (the folder is kept under another name).')
-    return None
+def optimizer_types(model: Any) -> list[str]:
+    """Class of each optimiser of a model."""
+    return [type(optimizer).__name__ for optimizer in model.optimizers]
 
 
-def _read_checkpoint(opt: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Read the state ``file`` and prove that its networks load, before anything in ``opt`` is changed.
-
-    On the CPU, always: ``Optimizer.load_state_dict`` moves each tensor to its parameter's device.
-    """
-    state = torch.load(file, map_location='cpu')
-    models = Path(opt['path']['models'])
-    networks = set(models.glob(f'net_*_{state["iter"]}.pth'))
-    if 'network_g' in opt and 'network_g' not in (opt['path'].get('ignore_resume_networks') or ()):
-        networks.add(models / f'net_g_{state["iter"]}.pth')
-    for network in sorted(networks):
-        torch.load(network, map_location='cpu')
-    opt['path']['resume_state'] = str(file)
-    module('basicsr.utils').check_resume(opt, state['iter'])
-    return state
+def networks_saved(folder: Path, iteration: int) -> list[str]:
+    """Names of the network files of one checkpoint that are there, all of which a resume then needs."""
+    return sorted(file.name for file in folder.glob(f'*_{iteration}.pth'))
 
 
-def _told_by(error: Exception) -> str:
-    return f'{type(error).__name__}: {first_line(error)}'
+def remembered_by_losses(model: Any) -> dict[str, Tensor]:
+    """What the losses of a model keep from step to step, by name; BasicSR names losses ``cri_...``."""
+    return {f'{attribute}.{name}': buffer for attribute, loss in vars(model).items()
+            if attribute.startswith('cri_') and isinstance(loss, nn.Module) for name, buffer in loss.named_buffers()}
+
+
+def best_metrics(model: Any) -> dict[str, dict[str, dict[str, Any]]]:
+    """The best result of each metric so far by dataset, in plain numbers; empty before the first validation."""
+    return {dataset: {metric: {'better': str(best['better']), 'val': float(best['val']), 'iter': best['iter']}
+                      for metric, best in of_dataset.items()}
+            for dataset, of_dataset in vars(model).get('best_metric_results', {}).items()}
+
+
+@replaces('validation', 'basicsr.models.base_model:BaseModel')
+def keep_best_metrics(upstream: Callable[..., None], model: Any, dataloader: Any, current_iter: Any, *args: Any,
+                      **kwargs: Any) -> None:
+    """The best metric was in no state, and a validation comes after the checkpoint of its iteration."""
+    upstream(model, dataloader, current_iter, *args, **kwargs)
+    if not model.is_train or model.opt.get('rank', 0) != 0:
+        return
+    file = Path(model.opt['path']['training_states'], f'{current_iter}.state')
+    if file.is_file():
+        save_atomically({**torch.load(file, map_location='cpu', weights_only=True),
+                         'best_metric_results': best_metrics(model)}, file)

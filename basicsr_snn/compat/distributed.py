@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -30,3 +30,19 @@ def distribute_cpu_networks(upstream: Callable[..., Any], model: Any, net: torch
         return upstream(model, net)
     unused = model.opt.get('find_unused_parameters', False)
     return torch.nn.parallel.DistributedDataParallel(net.to(model.device), find_unused_parameters=unused)
+
+
+def on_first_process(opt: Mapping[str, Any], action: Callable[[], Any]) -> Any:
+    """What ``action`` returns on process 0, told to all; where it raises a ``UserError``, that is raised in all."""
+    if not opt.get('dist'):
+        return action()
+    told: list[Any] = [None, None]
+    if opt['rank'] == 0:
+        try:
+            told[0] = action()
+        except UserError as error:
+            told[1] = error
+    torch.distributed.broadcast_object_list(told, src=0)
+    if told[1] is not None:
+        raise told[1]
+    return told[0]

@@ -1,4 +1,4 @@
-"""Repairs of how BasicSR reads option files and ``--force_yml``, and of the folders it makes of them."""
+"""Repairs of how BasicSR reads option files and ``--force_yml``."""
 from __future__ import annotations
 
 import argparse
@@ -12,7 +12,6 @@ from basicsr_snn.compat.replacing import replaces
 from basicsr_snn.compat.yaml_files import LONGEST_NUMBER, OptionLoader, read_yaml, read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
 
-OWN_FOLDERS = ('experiments_root', 'models', 'training_states', 'results_root', 'log', 'visualization')
 INTEGER = re.compile(r'[-+]?\d+')
 NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?')
 FORCED_KEYS = re.compile(r'[\w:.-]+')
@@ -83,10 +82,3 @@ def _check_forced_block(options: Mapping[str, Any], entry: str) -> None:
             raise UserError(f'--force_yml got {entry}, but the option file has no block "{key}" there; allowed are its '
                             f'own blocks ({", ".join(blocks) or "none"}): {instead}.')
         block = block[key]
-
-
-@replaces('make_exp_dirs', 'basicsr.utils.misc', 'basicsr.utils', 'basicsr.train', 'basicsr.test')
-def make_own_folders_only(upstream: Callable[[dict], None], opt: dict[str, Any]) -> None:
-    """`make_exp_dirs` made a folder of every unknown `path:` key and died on one without a value."""
-    folders = {key: folder for key, folder in opt['path'].items() if key in OWN_FOLDERS and folder is not None}
-    upstream({**opt, 'path': folders})

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from basicsr_snn.compat.replacing import replaced, replaces
-from basicsr_snn.data.draws import DrawSampler
+from basicsr_snn.data.draws import DrawSampler, SeededItems
+from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
 from basicsr_snn.errors import UserError
 
 
@@ -32,12 +33,20 @@ def draw_alike_everywhere(upstream: Callable[..., tuple], opt: Mapping[str, Any]
         batch = train['batch_size_per_gpu'] * replicas
         return DrawSampler(len(dataset), batch, _agreed_seed(opt), enlarge_ratio, world_size, rank)
 
-    with replaced('EnlargedSampler', sampler_for, 'basicsr.train'):
+    with replaced('EnlargedSampler', sampler_for, 'basicsr.train'), seed_items_of_other_sets:
         loader, sampler, val_loaders, _, total_iterations = upstream(opt, logger)
     if opt['dist'] and loader.num_workers:
         loader.multiprocessing_context = _preloaded_context()
     iteration = _resume(sampler, opt)
     return loader, sampler, val_loaders, sampler.epochs_to(total_iterations, iteration), total_iterations
+
+
+@replaces('build_dataset', 'basicsr.train')
+def seed_items_of_other_sets(upstream: Callable[[dict[str, Any]], Any], opt: dict[str, Any]) -> Any:
+    """Crops and flips of BasicSR's sets were others after a resume, and with workers the same in each epoch."""
+    dataset = upstream(opt)
+    seeded = opt['phase'] != 'train' or isinstance(dataset, GaussianDenoisingDataset)
+    return dataset if seeded else SeededItems(dataset)
 
 
 def _check_persistent_workers(train: dict[str, Any]) -> None:

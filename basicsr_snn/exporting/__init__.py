@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import NotFiniteError, UserError
+from basicsr_snn.finite import is_finite
+from basicsr_snn.inference.contract import as_restorer
 
 WRITERS = {'onnx': ('onnx_graph', ('onnx', 'onnxscript', 'onnxruntime')),
            'safetensors': ('weight_file', ('safetensors',)),
@@ -33,6 +36,7 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, **
     Raises:
         UserError: Another suffix, a missing package, a format that cannot express the network, a file that gives other
             pictures or cannot be written.
+        NotFiniteError: The network answers with NaN or infinity.
     """
     if file.suffix != f'.{form}':
         raise UserError(f'-o {file} does not end in .{form}, as files of --format {form} do; write -o '
@@ -42,12 +46,21 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, **
     if missing:
         raise UserError(f'--format {form} needs the package {missing[0]}, which is not installed; type: pip install '
                         f'{" ".join(packages)}.')
+    _check_answer(net.eval())
     part = file.with_name(f'part_of_{file.name}')
     try:
-        finding = importlib.import_module(f'{__name__}.{module}').write(net.eval(), network, part, **how)
+        finding = importlib.import_module(f'{__name__}.{module}').write(net, network, part, **how)
         part.replace(file)
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error}); give another file.') from error
     finally:
         part.unlink(missing_ok=True)
     return finding
+
+
+@torch.no_grad()
+def _check_answer(net: nn.Module) -> None:
+    picture = torch.rand(1, as_restorer(net).in_ch, 32, 48, generator=torch.Generator().manual_seed(0))
+    if not is_finite(net(picture)):
+        raise NotFiniteError('the network answers a picture with NaN or infinity, so that nothing was written; give '
+                             'weights from before the training diverged, such as those of an earlier checkpoint.')

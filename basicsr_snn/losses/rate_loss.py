@@ -28,8 +28,8 @@ class SpikeRateLoss(nn.Module):
     and the hinge, are our choice. The hinge has one slope: training settles at the target as soon as the weight is
     larger than what an accumulation is worth to the picture, whatever its exact value, and below it costs nothing.
     One batch has more to tell than another, so that a running mean over batches says whether the budget is kept; the
-    gradient is that of the batch. The mean is of what this process saw since the training was begun or resumed, a part
-    of a batch at a time with ``micro_batches``.
+    gradient is that of the batch. The mean is of what all processes saw since the training was begun, a part of a batch
+    at a time with ``micro_batches``; checkpoints keep it.
 
     Args:
         target: Accumulations a pixel of the padded picture and of all time steps, > 0.
@@ -46,19 +46,31 @@ class SpikeRateLoss(nn.Module):
         rate_opt: {type: SpikeRateLoss, target: 20000, loss_weight: 0.01}
     """
 
+    mean: Tensor
+
     def __init__(self, target: float, loss_weight: float = 0.01) -> None:
         super().__init__()
         if target <= 0:
             raise UserError(f'SpikeRateLoss was given target: {target}; write accumulations a pixel, such as 20000.')
         self.target = float(target)
         self.loss_weight = loss_weight
-        self.mean: Tensor | None = None
+        self.register_buffer('mean', torch.tensor(torch.nan))
 
     def forward(self, spikes: Sequence[Tensor], fan_outs: Sequence[float], pixels: int) -> Tensor:
-        within = self.mean is not None and bool(self.mean < self.target * (1 - MARGIN))
+        within = bool(self.mean < self.target * (1 - MARGIN))  # false before the first batch
         with torch.set_grad_enabled(not within):  # far below the budget there is no gradient to compute
             of_layers = (fan_out * counts.abs().sum() for counts, fan_out in zip(spikes, fan_outs, strict=True))
             operations = reduce(operator.add, of_layers) / pixels
         batch = operations.detach()
-        self.mean = batch if self.mean is None else torch.lerp(self.mean, batch, 1 - MEMORY)
+        of_all = mean_over_processes(batch)
+        self.mean.copy_(torch.where(self.mean.isnan(), of_all, torch.lerp(self.mean, of_all, 1 - MEMORY)))
         return self.loss_weight * F.relu((self.mean + operations - batch) / self.target - 1)
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """The mean of a value over the processes of a training; the value itself where there is one."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    total = value.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()

@@ -10,6 +10,7 @@ from typing import Any
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
+from basicsr_snn.compat.resuming import instead_of_resuming
 from basicsr_snn.data.batch import Batch
 from basicsr_snn.distill.cotrained_twin import CotrainedTwin
 from basicsr_snn.distill.frozen_teachers import FrozenTeachers
@@ -100,6 +101,7 @@ class ANNSNNDistillModel(SNNModel):
         return terms
 
     def save(self, epoch: int, current_iter: int) -> None:
+        self.divergence.refuse()
         for name, net in self.teaching.trained.items():
             self.save_network(net, name, current_iter)
         super().save(epoch, current_iter)
@@ -108,4 +110,8 @@ class ANNSNNDistillModel(SNNModel):
         super().resume_training(resume_state)
         for name, net in self.teaching.trained.items():
             file = Path(self.opt['path']['models']) / f'{name}_{resume_state["iter"]}.pth'
-            load_weights(self.get_bare_model(net), file, 'params')
+            try:
+                load_weights(self.get_bare_model(net), file, 'params')
+            except UserError as error:
+                raise UserError(f'{str(error).rstrip(".")}, {instead_of_resuming(self.opt, resume_state["iter"])}'
+                                ) from error

@@ -5,7 +5,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from basicsr_snn.data.batch import Batch
+from basicsr_snn.data.draws import seed_step
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import deployed, restore, to_channels_last
 from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.tiling import TILE_PAD
+from basicsr_snn.models.divergence import Divergence, Step, advise, gradient_norm
 from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
@@ -75,6 +77,8 @@ class SNNModel(SRModel):
     """
 
     batch: Batch
+    pictures: list[str]
+    """Names of the pictures of the batch."""
     open_validation: Validation | None = None
     """The validation that goes on."""
 
@@ -87,6 +91,11 @@ class SNNModel(SRModel):
     def restorer(self) -> Restorer:
         """The network that trains, on however many devices, under the contract of a restorer."""
         return as_restorer(self.net_g)
+
+    @cached_property
+    def divergence(self) -> Divergence:
+        """Watches the steps and the answers of the network."""
+        return Divergence(self.device, partial(advise, self.opt))
 
     def init_training_settings(self) -> None:
         train_opt = self.opt['train']
@@ -124,8 +133,9 @@ class SNNModel(SRModel):
         """Build an optimizer, which every step then uses, from its options and parameter groups."""
         arguments = dict(options)
         kind = arguments.pop('type')
-        if 'fused' in inspect.signature(getattr(torch.optim, kind, object)).parameters:
-            arguments.setdefault('fused', True)  # one kernel for all parameters
+        # One kernel for all parameters; that of SGD breaks on one that gets its first gradient late (train.tandem).
+        if kind != 'SGD' and 'fused' in inspect.signature(getattr(torch.optim, kind, object)).parameters:
+            arguments.setdefault('fused', True)
         self.optimizers.append(self.get_optimizer(kind, groups, **arguments))
         return self.optimizers[-1]
 
@@ -139,6 +149,7 @@ class SNNModel(SRModel):
 
     def feed_data(self, data: dict[str, Any]) -> None:
         self.batch = Batch.of_item(data, self.device)
+        self.pictures = list(data.get('lq_path', ()))
         self.lq, self.sigma = self.batch.lq, self.batch.sigma  # BasicSR's validation reads these and deletes them
         if self.batch.gt is not None:
             self.gt = self.batch.gt
@@ -176,6 +187,8 @@ class SNNModel(SRModel):
         return terms
 
     def optimize_parameters(self, current_iter: int) -> None:
+        self.divergence.begin(current_iter)
+        seed_step(self.opt.get('manual_seed') or 0, self.opt.get('rank', 0), current_iter)
         logged = current_iter % self.opt['logger']['print_freq'] == 0
         counter = OperationCounter(self.get_bare_model(self.net_g)) if logged else None
         if self.tandem:
@@ -184,14 +197,15 @@ class SNNModel(SRModel):
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.loss_terms = self.accumulate_gradients(self.batch, current_iter, counter or nullcontext())
+        self.training_cost = counter.report() if counter else None
+        norms = [gradient_norm((p for group in optimizer.param_groups for p in group['params']), self.grad_clip)
+                 for optimizer in self.optimizers]
+        if not self.divergence.allows(current_iter, Step(self.pictures, self.sigma, self.loss_terms), norms):
+            return
         for optimizer in self.optimizers:
-            if self.grad_clip:
-                torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group['params']],
-                                               self.grad_clip)
             optimizer.step()
         if self.ema_decay > 0:
             self.model_ema(decay=ema_decay_at(current_iter, self.ema_decay))
-        self.training_cost = counter.report() if counter else None
 
     def accumulate_gradients(self, batch: Batch, current_iter: int,
                              counting: AbstractContextManager) -> OrderedDict[str, Tensor]:
@@ -207,18 +221,20 @@ class SNNModel(SRModel):
 
     def get_current_log(self) -> OrderedDict[str, float]:
         """Loss terms, firing rate and ACs a pixel of the current batch; called at ``logger.print_freq`` only."""
+        self.divergence.refuse()
         log = self.reduce_loss_dict(self.loss_terms)
-        broken = [key for key, value in log.items() if value != value or abs(value) == float('inf')]
-        if broken:
-            raise UserError(f'{", ".join(broken)} is not finite any more; lower train.optim_g.lr, or set '
-                            'train.grad_clip: 1.0, and go on from the last checkpoint with --auto_resume.')
         if self.training_cost is not None:
             log['firing_rate'] = self.training_cost.firing_rate
             log['acs_per_px'] = self.training_cost.acs_per_px
         return log
 
+    def save(self, epoch: int, current_iter: int) -> None:
+        self.divergence.refuse()
+        super().save(epoch, current_iter)
+
     def test(self) -> None:
         self.output = (self.open_validation or self.begin_validation(counted=0, watched=False)).restore(self.batch)
+        self.divergence.check_answer(self.output, self.pictures)
 
     def network_to_deploy(self) -> Restorer:
         """The network that ships: the moving average where there is one, folded."""
@@ -226,6 +242,7 @@ class SNNModel(SRModel):
 
     def nondist_validation(self, dataloader: DataLoader, current_iter: int | str, tb_logger: Any,
                            save_img: bool) -> None:
+        self.divergence.refuse()
         counted = (self.opt.get('val') or {}).get('energy', ENERGY_PICTURES)
         self.open_validation = self.begin_validation(counted, watched=tb_logger is not None)
         try:

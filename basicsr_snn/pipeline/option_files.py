@@ -9,6 +9,7 @@ from typing import Any
 
 from basicsr.utils import options as basicsr_options
 
+from basicsr_snn.compat.resuming import agree_on_drawn_seed
 from basicsr_snn.compat.yaml_files import read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.limits import OPTION, allow_megapixels
@@ -48,12 +49,17 @@ def parse_checked_options(root_path: str, is_train: bool = True,
     command_line.add_argument('-opt')
     command_line.add_argument('--force_yml', nargs='+', default=[])
     given = command_line.parse_known_args()[0]
+    seedless = False
     if given.opt is not None:  # the parser breaks on many mistakes
-        check_options(with_network(with_forced_values(read_options(given.opt), given.force_yml), network))
+        asked = with_network(with_forced_values(read_options(given.opt), given.force_yml), network)
+        check_options(asked)
+        seedless = asked.get('manual_seed') is None
     options, arguments = basicsr_options.parse_options(root_path, is_train)
     options = with_network(options, network)
     check_options(options, parsed=True)
     allow_megapixels(options.get(OPTION))
+    if seedless:
+        agree_on_drawn_seed(options)
     return options, arguments
 
 

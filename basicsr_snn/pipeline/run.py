@@ -17,6 +17,7 @@ from basicsr.utils import logger as basicsr_logger
 from basicsr_snn.compat.replacing import replaced
 from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_options
+from basicsr_snn.pipeline.run_lock import one_run_of_a_name
 from basicsr_snn.pipeline.stopping import stoppable_training
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
@@ -28,11 +29,11 @@ def run_training(argv: list[str] | None = None) -> None:
         argv: ``-opt X.yml [--auto_resume] [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
 
     Raises:
-        UserError: An option, path or checkpoint cannot be used.
+        UserError: An option, path or checkpoint cannot be used, or a training of that name goes on.
         SystemExit: SIGINT or SIGTERM stopped the training, after a checkpoint; the code is 128 plus the signal number.
     """
-    checked_options = replaced('parse_options', parse_checked_options, 'basicsr.train')  # unknown keys are refused
-    with pipeline_arguments(argv), checked_options, stoppable_training():
+    with (pipeline_arguments(argv), one_run_of_a_name(parse_checked_options) as parse,
+          replaced('parse_options', parse, 'basicsr.train'), stoppable_training()):  # unknown keys are refused
         basicsr_train.train_pipeline(os.getcwd())
 
 
@@ -54,8 +55,8 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
             keep_datasets(options, sets)
         return options, arguments
 
-    checked_options = replaced('parse_options', parse, 'basicsr.test')  # unknown keys are refused, other sets left out
-    with pipeline_arguments(argv), checked_options:
+    with (pipeline_arguments(argv), one_run_of_a_name(parse) as parse_and_lock,
+          replaced('parse_options', parse_and_lock, 'basicsr.test')):  # unknown keys are refused, other sets left out
         basicsr_test.test_pipeline(os.getcwd())
 
 
@@ -83,9 +84,9 @@ def forget_log_file() -> None:
 
 
 def exit_on_user_error(command: Callable[[], None]) -> None:
-    """Call ``command``; a user's mistake becomes one sentence on stderr and exit code 2."""
+    """Call ``command``; a user's mistake becomes one sentence on stderr and its exit code."""
     try:
         command()
     except UserError as error:
         sys.stderr.write(f'{error}\n')
-        raise SystemExit(2) from None
+        raise SystemExit(error.exit_status) from None

@@ -11,7 +11,8 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import get_dist_info
 from torch import Tensor, nn
 
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import NotFiniteError, UserError
+from basicsr_snn.finite import not_finite_in
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.spiking.ternary import WEIGHTS_A_BYTE, unpacked_state
 from basicsr_snn.weight_files.card import Card
@@ -34,6 +35,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
     Raises:
         UserError: The file is missing or unreadable, or does not fit the network.
         MissingEntryError: The file has no entry ``param_key``.
+        NotFiniteError: Its weights hold NaN or infinity.
     """
     path = find_weight_file(path)
     content, card = read_weight_file(path)
@@ -46,6 +48,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
     given = unpacked_state(named_as(_names_of(net), tensors, path), net)
     fitting = {name: as_kind_of(expected[name], value, name, path) for name, value in given.items()
                if name in expected and value.shape == expected[name].shape}
+    _require_finite(fitting, path)
     if problems := _mismatches(expected, given):
         message = f'{path} does not fit the network {type(net).__name__} that was built: {"; ".join(problems)}'
         if strict or not fitting:
@@ -66,7 +69,9 @@ def load_entry_or_any(net: nn.Module, path: str | Path, param_key: str | None, s
 def read_weights(path: str | Path, param_key: str | None = None) -> Mapping[str, Tensor]:
     """The tensors of a weight file by their names; arguments and errors as in :func:`load_weights`."""
     path = find_weight_file(path)
-    return select_entry(read_weight_file(path)[0], path, param_key)[1]
+    tensors = select_entry(read_weight_file(path)[0], path, param_key)[1]
+    _require_finite(tensors, path)
+    return tensors
 
 
 def read_card(path: str | Path) -> tuple[Card, int]:
@@ -82,6 +87,12 @@ def read_card(path: str | Path) -> tuple[Card, int]:
         raise UserError(f'{path} does not say which network it is of, as files of other projects and of earlier '
                         'versions; write -opt X.yml --weights W with the option file whose network_g it belongs to.')
     return card, _elements(select_entry(content, path, None)[1])
+
+
+def _require_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    if broken := not_finite_in(weights):
+        raise NotFiniteError(f'{path} holds NaN or infinity; check its weights ({some(broken)}), and give those of an '
+                             'earlier checkpoint, from before the training diverged.')
 
 
 def sha256_of(path: Path) -> str:

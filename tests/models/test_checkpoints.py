@@ -1,4 +1,4 @@
-"""No lost checkpoint: atomic saving, resuming from the newest whole checkpoint, saving when a training is stopped."""
+"""No lost checkpoint: atomic saving, resuming from the newest checkpoint that is complete and finite."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -135,6 +135,7 @@ def test_resume_without_checkpoints_starts_anew(tmp_path):
     assert basicsr_train.load_resume_state({'auto_resume': False, 'path': {}}) is None
 
 
+@pytest.mark.filterwarnings('ignore:Later checkpoints')
 def test_named_state(checkpoints):
     root, opt = checkpoints
     opt['auto_resume'] = False
@@ -144,3 +145,63 @@ def test_named_state(checkpoints):
         opt['path']['resume_state'] = str(broken)
         with pytest.raises(UserError, match='cannot be resumed'):
             basicsr_train.load_resume_state(opt)
+
+
+def without(key):
+    def forget(file):
+        content = torch.load(file)
+        del content[key]
+        torch.save(content, file)
+    return forget
+
+
+def spoil(value):
+    def put(file):
+        content = torch.load(file)
+        weights = content.get('params', content.get('optimizers'))
+        (weights['weight'] if 'weight' in weights else weights[0]['state'][0]['exp_avg']).view(-1)[0] = value
+        torch.save(content, file)
+    return put
+
+
+@pytest.mark.parametrize(('file', 'harm', 'reason'), [
+    ('net_adapters_10.pth', lambda file: file.unlink(), 'No such file'),
+    ('10.state', without('epoch'), '10.state lacks epoch'),
+    ('10.state', without('schedulers'), '10.state lacks schedulers'),
+    ('net_g_10.pth', without('params'), 'net_g_10.pth lacks params'),
+    ('net_g_10.pth', spoil(float('nan')), 'net_g_10.pth holds NaN or infinity in params.weight'),
+    ('net_adapters_10.pth', spoil(float('inf')), 'net_adapters_10.pth holds NaN or infinity in params.weight'),
+    ('10.state', spoil(float('inf')), '10.state holds NaN or infinity in optimizers.0.state.0.exp_avg'),
+])
+def test_resume_skips_what_is_not_complete_or_not_finite_and_says_so(checkpoints, file, harm, reason):
+    root, opt = checkpoints
+    net = torch.nn.Linear(2, 1)
+    model = checkpointed_model(root)
+    model.optimizers = [torch.optim.Adam(net.parameters())]
+    net(torch.ones(1, 2)).sum().backward()
+    model.optimizers[0].step()
+    for label in ('net_g', 'net_adapters'):
+        model.save_network(net, label, 10)
+    model.save_training_state(0, 10)
+    harm(root / file)
+    with pytest.warns(UserWarning, match=f'Checkpoint 10 in .* is broken .*{reason}.*; trying an older one'):
+        assert basicsr_train.load_resume_state(opt)['iter'] == 4
+
+
+def test_one_rule_for_a_named_state_beside_auto_resume(checkpoints):
+    """The newest checkpoint of the experiment; the named one where there is none."""
+    root, opt = checkpoints
+    opt['path']['resume_state'] = str(root / '4.state')
+    with pytest.warns(UserWarning, match='--auto_resume goes on from .*10.state.* and not from path: resume_state'):
+        assert basicsr_train.load_resume_state(opt)['iter'] == 10
+    opt['path'].update(resume_state=str(root / '4.state'), training_states=str(root / 'none'))
+    with pytest.warns(UserWarning, match='Later checkpoints than 4.state are kept'):
+        assert basicsr_train.load_resume_state(opt)['iter'] == 4
+
+
+def test_a_resume_takes_all_of_the_trained_weights(checkpoints):
+    """Whatever entry, or part, the option file takes of weights to begin from."""
+    _, opt = checkpoints
+    opt['path'].update(param_key_g=None, strict_load_g=False)
+    basicsr_train.load_resume_state(opt)
+    assert (opt['path']['param_key_g'], opt['path']['strict_load_g']) == ('params', True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from basicsr_snn.compat.options import OWN_FOLDERS
+from basicsr_snn.compat.archiving import OWN_FOLDERS
 from basicsr_snn.pipeline.option_blocks.base import Block, says
 
 

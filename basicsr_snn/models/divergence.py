@@ -1,0 +1,125 @@
+"""Losses and gradients that are not finite: noticed before the optimiser steps, told before anything is kept."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from basicsr_snn.errors import NotFiniteError, UserError
+
+READ_EVERY = 100
+"""Steps after which a GPU is asked at the latest. Each time it is waited for, and the next steps are not yet there."""
+
+NEVER = torch.iinfo(torch.int64).max
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a sentence about one step needs: names of the batch's pictures, noise levels, loss terms by log key."""
+
+    pictures: Sequence[str]
+    sigma: Tensor | None
+    terms: Mapping[str, Tensor]
+
+    def broken(self) -> str:
+        """What is not finite, as the subject of a sentence."""
+        keys = [key for key, term in self.terms.items() if not torch.isfinite(term).all()]
+        return f'{", ".join(keys)} is' if keys else 'the gradient is'
+
+    def shown(self) -> str:
+        """Pictures and noise levels, each picture once."""
+        parts = [f'pictures {", ".join(dict.fromkeys(self.pictures))}'] if self.pictures else []
+        if self.sigma is not None:
+            parts.append(f'sigma {", ".join(f"{level:g}" for level in self.sigma.flatten().tolist())}')
+        return f' ({"; ".join(parts)})' if parts else ''
+
+
+class Divergence:
+    """Watches the steps of a training.
+
+    On a CPU an answer costs nothing, and a step with a loss or a gradient that is not finite is not taken. A GPU would
+    have to be waited for, so that it notes the first such step by itself, and goes on; whoever logs, saves or validates
+    calls :meth:`refuse` before.
+
+    Args:
+        device: Where the training runs.
+        advice: Returns what to do about it, the end of the sentence, given the iteration that broke.
+
+    Attributes:
+        latest: The last iteration that began.
+    """
+
+    def __init__(self, device: torch.device, advice: Callable[[int], str]) -> None:
+        self.latest = 0
+        self.first = torch.full((), NEVER, dtype=torch.int64, device=device)
+        self.advice = advice
+        self._at_once = device.type == 'cpu'
+        self._steps: dict[int, Step] = {}
+
+    def begin(self, iteration: int) -> None:
+        """Called before a step: tell of an earlier one, if that is known without waiting or is due."""
+        self.latest = iteration
+        if self._at_once or len(self._steps) >= READ_EVERY:
+            self.refuse()
+
+    def allows(self, iteration: int, step: Step, norms: Iterable[Tensor]) -> bool:
+        """Whether to take a step, given its losses and the norms of its gradients. Always on a GPU, which notes it."""
+        total = sum([*(term.detach().sum() for term in step.terms.values()), *norms], torch.zeros_like(self.first))
+        self.first = torch.where(torch.isfinite(total), self.first, self.first.clamp_max(iteration))
+        self._steps[iteration] = step
+        return not self._at_once or int(self.first) == NEVER
+
+    def refuse(self) -> None:
+        """Raise a ``UserError`` if any step so far was not finite. Waits for the device."""
+        first = int(self.first)
+        if first != NEVER:
+            step = self._steps[first]
+            raise UserError(f'{step.broken()} not finite any more at iteration {first}{step.shown()}; '
+                            f'{self.advice(first)}')
+        self._steps.clear()
+
+    def check_answer(self, answer: Tensor, pictures: Sequence[str]) -> None:
+        """Raise a ``NotFiniteError`` if the network's answer to pictures of a validation or test is not finite."""
+        if not torch.isfinite(answer).all():
+            raise NotFiniteError(f'The network answers {", ".join(pictures) or "a picture"} with NaN or infinity, so '
+                                 f'that no score is given; {self.advice(self.latest)}')
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter], limit: float | None) -> Tensor:
+    """A number that is finite if the gradients of an optimiser's parameters are: their norm, which is
+    clipped to ``limit``, or without a limit the sum of each parameter's norm."""
+    parameters = list(parameters)
+    if limit:
+        return nn.utils.clip_grad_norm_(parameters, limit)
+    norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
+    return torch.stack(norms).sum() if norms else torch.zeros(())
+
+
+def advise(opt: Mapping[str, Any], iteration: int) -> str:
+    """What to do about a network that broke at an iteration: another rate, from the newest checkpoint known as sound.
+
+    Of a test: other weights.
+    """
+    train = opt.get('train')
+    if not train:
+        return 'take the weights of an earlier checkpoint.'
+    clip = train.get('grad_clip')
+    other = f'or set train.grad_clip: {1.0 if not clip or clip > 1 else clip / 10}'
+    return (f'lower train.optim_g.lr ({train["optim_g"]["lr"]:g} now), {other}, and '
+            f'{_where_to_go_on(opt["path"].get("training_states"), iteration)}')
+
+
+def _where_to_go_on(folder: str | None, iteration: int) -> str:
+    """A checkpoint is sound if a later step than the next one was finite: the next one's loss is of its weights."""
+    saved = sorted(int(file.stem) for file in Path(folder).glob('*.state') if file.stem.isdigit()) if folder else []
+    sound = [one for one in saved if one < iteration - 1]
+    if not sound:
+        return 'begin again, since no sound checkpoint was saved.'
+    if sound[-1] == saved[-1]:
+        return f'go on from checkpoint {sound[-1]} with --auto_resume.'
+    return (f'go on from checkpoint {sound[-1]} with path: resume_state: {folder}/{sound[-1]}.state, without '
+            '--auto_resume, which would take a later one.')
