@@ -14,7 +14,7 @@ from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.installation import find_weight_file
-from basicsr_snn.zoo.building import build, weights_in
+from basicsr_snn.zoo.building import build, weights_in, window_of
 from basicsr_snn.zoo.shipped import row
 from basicsr_snn.zoo.weights import MissingEntryError, load_weights, sha256_of
 
@@ -70,7 +70,7 @@ class TrainedNetwork:
         return net
 
     def build(self) -> NetworkRestorer:
-        net = deployed(self.loaded(), self.network.get('window_size', 1))
+        net = deployed(self.loaded(), window_of(self.network))
         net = net.to('cuda' if torch.cuda.is_available() else 'cpu')
         return NetworkRestorer(SelfEnsemble(net, self.views) if self.views > 1 else net)
 
