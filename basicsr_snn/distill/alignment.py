@@ -24,6 +24,9 @@ Cell = Fraction | None
 HARDLY_DIFFERENT = 1e-3
 """Share of a map's variance below which two differences are taken for equal."""
 
+RELATED = 0.5
+"""Correlation from which on two parts of a map show the same place. Others have about 0, since the picture is noise."""
+
 LARGEST_GROWTH = 8
 """How many times as large a picture is tried to see a map grow."""
 
@@ -156,13 +159,14 @@ class CellMeasure:
         """
         small, large = (features[path] for features in self._pair(end))
         share = math.ceil(self.side / cell)
-        block = max(1, share // 2)
+        block = max(min(2, share), share // 2)
         wanted = large[..., :block, :block]
         shifts = range(small.shape[-1] - share + 1)
         differences = {(y, x): float((small[..., y:y + block, x:x + block] - wanted).square().mean())
                        for y in shifts for x in shifts}
         unimportant = HARDLY_DIFFERENT * float(wanted.var(correction=0))
-        if differences[0, 0] > 2 * min(differences.values()) + unimportant:
+        elsewhere = differences[0, 0] > 2 * min(differences.values()) + unimportant
+        if elsewhere or _correlation(small[..., :block, :block], wanted) < RELATED:
             raise UnalignedError('the network pads pictures at the left or the top')
 
     def _features_of_part_and_whole(self, whole: int) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
@@ -187,3 +191,9 @@ def _end_of_plateau(size_of: Callable[[int], int], start: int, guess: int) -> in
         below, above = (middle, above) if size_of(middle) == size else (below, middle)
     return below
 
+
+def _correlation(one: Tensor, other: Tensor) -> float:
+    """Of two maps (..., C, h, w), from place to place; 1 where the second is the same everywhere."""
+    one, other = (part - part.mean((-2, -1), keepdim=True) for part in (one, other))
+    norm = float(one.norm() * other.norm())
+    return float((one * other).sum()) / norm if norm else float(not other.any())

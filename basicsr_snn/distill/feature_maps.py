@@ -1,13 +1,14 @@
 """The feature maps of a network: their shapes at a training's crops, and how large their cells are."""
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from basicsr_snn.distill.alignment import Cell, CellMeasure, UnalignedError
-from basicsr_snn.distill.feature_hooks import feature_shapes, format_shape, shape_of_hint
+from basicsr_snn.distill.feature_hooks import PROBE_SIZE, feature_shapes, format_shape, shape_of_hint
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.inference.contract import Restorer
 
@@ -70,6 +71,11 @@ def probed_shapes(net: Restorer, role: str, probe: Tensor) -> dict[str, tuple[in
         raise UserError(f'The {role} {type(net.network).__name__} cannot read pictures of {channels} channels and '
                         f'{size}x{size} pixels ({first_line(error, 160)}); choose a {role} for in_ch: {channels} and '
                         f'gt_size: {size} of the training set.') from error
+
+
+def crop_of(data: Mapping[str, Any]) -> int:
+    """Side of what the network reads in training, by the ``datasets: train:`` block; 32 where crops have no size."""
+    return data['gt_size'] // (data.get('scale') or 1) if data.get('gt_size') else PROBE_SIZE
 
 
 def format_part(shape: tuple[int, ...], cells: int | None) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from basicsr_snn.data.batch import Batch
 from basicsr_snn.distill.cotrained_twin import CotrainedTwin
-from basicsr_snn.distill.feature_hooks import PROBE_SIZE
+from basicsr_snn.distill.feature_maps import crop_of
 from basicsr_snn.distill.frozen_teachers import FrozenTeachers
 from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
@@ -80,9 +80,8 @@ class ANNSNNDistillModel(SNNModel):
         if (options.get('teacher') or {}).get('trainable'):
             return CotrainedTwin(options, self.opt.get('manual_seed'))
         data = self.opt['datasets']['train']
-        crop = data['gt_size'] // data.get('scale', 1) if data.get('gt_size') else PROBE_SIZE
         student = as_restorer(self.get_bare_model(self.net_g), self.window)
-        return FrozenTeachers(options, student, data.get('in_ch', 3), self.device, crop)
+        return FrozenTeachers(options, student, data.get('in_ch', 3), self.device, crop_of(data))
 
     def setup_optimizers(self) -> None:
         of_student = self.opt['train']['optim_g']
