@@ -15,7 +15,7 @@ from functools import cache, lru_cache, partial
 import torch
 from torch import Tensor
 
-from basicsr_snn.distill.feature_hooks import features_of, first_layer
+from basicsr_snn.distill.feature_hooks import features_of
 from basicsr_snn.inference.contract import Restorer
 
 Cell = Fraction | None
@@ -26,9 +26,6 @@ HARDLY_DIFFERENT = 1e-3
 
 RELATED = 0.5
 """Correlation from which on two parts of a map show the same place. Others have about 0, since the picture is noise."""
-
-LARGEST_GROWTH = 8
-"""How many times as large a picture is tried to see a map grow."""
 
 
 class UnalignedError(ValueError):
@@ -85,14 +82,15 @@ class CellMeasure:
         net: The network.
         paths: Module paths in ``net.network``, of modules that give feature maps.
         probe: A square picture (1, C, H, H) of the size of the training's crops, which the network can read.
+        first: Path of the first layer, which tells at little cost to what pictures are padded, where it is known.
     """
 
-    def __init__(self, net: Restorer, paths: Iterable[str], probe: Tensor) -> None:
+    def __init__(self, net: Restorer, paths: Iterable[str], probe: Tensor, first: str | None = None) -> None:
         self.net, self.paths, self.probe = net, set(paths), probe
         self.side = probe.shape[-1]
         self._shapes = cache(partial(self._run, self.paths))
         self._pair = cache(self._features_of_part_and_whole)
-        self._padded = self._padded_side(first_layer(net, probe))
+        self._padded = self._padded_side(first)
 
     def cell(self, path: str) -> Cell:
         """Side of the cells of the map at ``path``, in pixels of the picture.
@@ -103,15 +101,14 @@ class CellMeasure:
         """
         size_of = partial(self._size, path)
         count = size_of(self.side)
-        if size_of(2 * self._padded) == count:
-            if count == 1:
-                return None
-            raise UnalignedError('it has the same size for a larger picture')
+        if count == 1 and size_of(2 * self._padded) == 1:
+            return None
         if size_of(self._padded + 1) == 0:
             return self._cell_of_fixed_sizes(path)
-        end = _end_of_plateau(size_of, self.side, self._padded)
+        end = _end_of_plateau(size_of, self.side, self._padded, 2 * self._padded)
         following = size_of(end + 1)
-        cell = Fraction(_end_of_plateau(size_of, end + 1, end * following // count) - end, following - count)
+        following_end = _end_of_plateau(size_of, end + 1, end * following // count, 4 * end)
+        cell = Fraction(following_end - end, following - count)
         if not -cell < end - count * cell < 2 * cell:
             raise UnalignedError(f'it has {count} cells for {end} pixels and one more for every {cell}, so it has a '
                                  'margin of its own')
@@ -125,7 +122,7 @@ class CellMeasure:
             return self.side
         shapes = cache(partial(self._run, {first}))
         try:
-            return _end_of_plateau(lambda size: shapes(size)[first][-1], self.side, self.side)
+            return _end_of_plateau(lambda size: shapes(size)[first][-1], self.side, self.side, 8 * self.side)
         except UnalignedError:  # it is but a guess, which each map is measured from
             return self.side
 
@@ -177,13 +174,14 @@ class CellMeasure:
         return features_of(self.net, self.paths, part), features_of(self.net, self.paths, square)
 
 
-def _end_of_plateau(size_of: Callable[[int], int], start: int, guess: int) -> int:
-    """The largest picture whose map is of the same size as that of ``start``; ``guess`` is tried first."""
+def _end_of_plateau(size_of: Callable[[int], int], start: int, guess: int, largest: int) -> int:
+    """The largest picture whose map is of the same size as that of ``start``; ``guess`` is tried first. An
+    ``UnalignedError`` where this is beyond ``largest``."""
     size = size_of(start)
     below, step = guess if guess > start and size_of(guess) == size else start, 1
     while size_of(below + step) == size:
         below, step = below + step, 2 * step
-        if below > LARGEST_GROWTH * start:
+        if below > largest:
             raise UnalignedError('it has the same size for a larger picture')
     above = below + step
     while above - below > 1:

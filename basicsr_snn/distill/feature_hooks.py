@@ -1,7 +1,7 @@
 """Feature hooks: reading intermediate features of unmodified networks by module path."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -97,10 +97,15 @@ def features_of(net: Restorer, paths: Iterable[str], picture: Tensor) -> dict[st
     return hooks.features
 
 
-def first_layer(net: Restorer, probe: Tensor) -> str | None:
-    """Path of the first layer with weights that gives a feature map: it reads the picture as it is padded inside."""
-    modules = dict(net.network.named_modules())
-    return next((path for path, shape in feature_shapes(net, probe).items()
+def first_layer(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Path of the first layer with weights that gives a feature map: it reads the picture as it is padded inside.
+
+    Args:
+        net: The network.
+        shapes: What :func:`feature_shapes` found.
+    """
+    modules = dict(net.named_modules())
+    return next((path for path, shape in shapes.items()
                  if len(shape) in (4, 5) and any(True for _ in modules[path].parameters(recurse=False))), None)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from basicsr_snn.distill.alignment import Cell, CellMeasure, UnalignedError
-from basicsr_snn.distill.feature_hooks import PROBE_SIZE, feature_shapes, format_shape, shape_of_hint
+from basicsr_snn.distill.feature_hooks import PROBE_SIZE, feature_shapes, first_layer, format_shape, shape_of_hint
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.inference.contract import Restorer
 
@@ -45,7 +45,7 @@ def hinted_maps(net: Restorer, role: str, paths: Collection[str], probe: Tensor)
         shape_of_hint(shapes, path, owner)
     if not paths:
         return {}
-    measure = CellMeasure(net, paths, probe)
+    measure = CellMeasure(net, paths, probe, first_layer(net.network, shapes))
     found = {}
     for path in paths:
         try:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from basicsr_snn.distill.alignment import CellMeasure, UnalignedError
-from basicsr_snn.distill.feature_hooks import format_shape, probe_picture
+from basicsr_snn.distill.feature_hooks import first_layer, format_shape, probe_picture
 from basicsr_snn.distill.feature_maps import crop_of, probed_shapes
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import as_restorer
@@ -73,7 +73,7 @@ def _rows(network: Mapping[str, Any], role: Role, probe: torch.Tensor) -> list[R
     net = as_restorer(build(network), window_of(network)).eval()
     shapes = {path: shape for path, shape in probed_shapes(net, role, probe).items() if len(shape) in (4, 5)}
     modules = dict(net.network.named_modules())
-    measure = CellMeasure(net, shapes, probe)
+    measure = CellMeasure(net, shapes, probe, first_layer(net.network, shapes))
     rows = []
     for path, shape in shapes.items():
         try:
