@@ -168,12 +168,12 @@ def _iterations_to_try(options: dict[str, Any]) -> list[int]:
 
 
 def _step(model: Any, batch: dict[str, Any], iteration: int, warmup: int) -> dict[str, float]:
-    """One step as BasicSR's loop takes it at an iteration; its log."""
+    """One step as at an iteration of BasicSR's loop, and the learning rate of that iteration; the log of the step."""
+    model.feed_data(batch)
+    model.optimize_parameters(iteration)
     for scheduler in model.schedulers:
         scheduler.last_epoch = iteration - 2  # which the update counts up
     model.update_learning_rate(iteration, warmup_iter=warmup)
-    model.feed_data(batch)
-    model.optimize_parameters(iteration)
     log = dict(model.get_current_log())
     if broken := [key for key, value in log.items() if not math.isfinite(value)]:
         raise UserError(f'{", ".join(broken)} is not finite in the first training steps; lower train: optim_g: lr, or '
