@@ -3,18 +3,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``check``."""
     parser = subparsers.add_parser(
-        'check', help='check an option file: keys, paths, hint paths, one forward; no training',
-        description='Checks keys, data, weights and hint paths of an option file, and runs one forward. Trains '
-                    'nothing, writes nothing.')
+        'check', help='check an option file: keys, paths, hints, a training step, a picture of each validation set',
+        description='Checks keys, data, weights and hint paths of an option file, takes training steps on two crops, '
+                    'and validates the first picture of each set with all metrics. Keeps nothing of it, writes '
+                    'nothing.')
     parser.add_argument('-opt', required=True, metavar='X.yml', help='option file of a training or a test')
     parser.add_argument('--force_yml', nargs='+', metavar='K:K=V', help='options that replace those of the file')
     parser.add_argument('--max_parameters', metavar='N', help='largest number of parameters of a network '
                         '(default: 1e9, or the environment variable BASICSR_SNN_MAX_PARAMETERS)')
+    parser.add_argument('--paths', choices=('student', 'teacher'),
+                        help='first list the paths that hints can name in this network, with the shapes of their '
+                             'features at the size of the training crops')
     parser.set_defaults(func=run)
 
 
@@ -25,9 +30,24 @@ def run(args: argparse.Namespace) -> int:
 
     if args.max_parameters is not None:
         allow_parameters(checked_parameters(args.max_parameters, '--max_parameters'))
-    report = check_option_file(args.opt, args.force_yml)
-    width = max(len(name) for name, _ in report)
-    for name, finding in report:
-        sys.stdout.write(f'{name:<{width}}  {finding}\n')
+    if args.paths:
+        _print_paths(args)
+    _print_columns(check_option_file(args.opt, args.force_yml))
     sys.stdout.write(f'{args.opt} is good.\n')
     return 0
+
+
+def _print_paths(args: argparse.Namespace) -> None:
+    from basicsr_snn.pipeline.hint_paths import hint_paths
+
+    for title, rows in hint_paths(args.opt, args.paths, args.force_yml or ()).items():
+        sys.stdout.write(f'{title}\n')
+        _print_columns([('path', 'layer', 'feature', 'place'), *rows])
+        sys.stdout.write('\n')
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = '  '.join(f'{cell:<{width}}' for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(f'{line.rstrip()}\n')

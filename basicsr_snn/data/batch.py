@@ -41,11 +41,16 @@ class Batch:
 
     def split(self, parts: int) -> list[Batch]:
         """The batch in ``parts`` equal parts; a ``UserError`` where it has none."""
-        if len(self.lq) % parts:
-            raise UserError(f'train: micro_batches is {parts}, but the batch of {len(self.lq)} pictures has no {parts} '
-                            f'equal parts; write a divisor of {len(self.lq)}.')
+        check_equal_parts(len(self.lq), parts)
 
         def chunks(one: Tensor | None) -> list[Tensor | None]:
             return [None] * parts if one is None else list(one.chunk(parts))
 
         return [Batch(*part) for part in zip(self.lq.chunk(parts), chunks(self.gt), chunks(self.sigma), strict=True)]
+
+
+def check_equal_parts(pictures: int, parts: int) -> None:
+    """Raise a ``UserError`` where a batch of so many pictures has no ``parts`` equal parts."""
+    if pictures % parts:
+        raise UserError(f'train: micro_batches is {parts}, but the batch of {pictures} pictures has no {parts} equal '
+                        f'parts; write a divisor of {pictures}.')

@@ -14,6 +14,7 @@ from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.inference.contract import as_restorer
+from basicsr_snn.zoo.building import window_of
 from basicsr_snn.zoo.weights import load_weights
 
 TWIN = 'net_twin'
@@ -51,6 +52,7 @@ class CotrainedTwin(Teaching):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed or 0) + SEED_OFFSET)
             net: nn.Module = build_network(dict(teacher['network']))
+        self._window = window_of(teacher['network'])
         if teacher.get('path'):
             load_weights(net, teacher['path'], teacher.get('param_key'))
         self.trained = {TWIN: net}
@@ -65,7 +67,7 @@ class CotrainedTwin(Teaching):
     def losses(self, lesson: Lesson) -> dict[str, Tensor]:
         """``l_twin``, the twin's own losses, and ``l_kd`` between the pictures of both, from ``start_iter`` on; its
         gradients go into both."""
-        restored = restore(as_restorer(self.trained[TWIN]), lesson.batch.lq, lesson.batch.sigma)
+        restored = restore(as_restorer(self.trained[TWIN], self._window), lesson.batch.lq, lesson.batch.sigma)
         terms = {'l_twin': torch.stack(list(lesson.image_losses(restored).values())).sum()}
         if lesson.iteration >= self.start_iter:
             at_every_step = restored.repeat(len(lesson.restored) // len(restored), 1, 1, 1)

@@ -1,7 +1,8 @@
 """Feature hooks: reading intermediate features of unmodified networks by module path."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -9,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.inference.contract import Restorer
 
 PROBE_SIZE = 32
+"""Side of the pictures that networks are tried on where no size of crops is known."""
 
 
 class _AllSeen(Exception):  # noqa: N818 - no error: it ends a forward that has nothing more to tell
@@ -70,14 +73,45 @@ def find_module(net: nn.Module, path: str) -> nn.Module:
                     f'{", ".join(near_matches(path, callable_paths, 5))}.')
 
 
-def probe_picture(channels: int, device: torch.device) -> Tensor:
-    """A black picture for :func:`feature_shapes`, (1, channels, 32, 32)."""
-    return torch.zeros(1, channels, PROBE_SIZE, PROBE_SIZE, device=device)
+def probe_picture(channels: int, device: torch.device, size: int = PROBE_SIZE) -> Tensor:
+    """A black picture for :func:`feature_shapes`, (1, channels, size, size)."""
+    return torch.zeros(1, channels, size, size, device=device)
 
 
-@torch.no_grad()
-def feature_shapes(net: nn.Module, probe: Tensor) -> dict[str, tuple[int, ...]]:
-    """Output shapes of all modules of ``net`` for one picture batch (N, C, H, W), by path, in order of execution."""
+@contextmanager
+def _only_looked_at(net: Restorer) -> Iterator[None]:
+    """Context in which a network is in eval mode and keeps no gradients."""
+    training = net.network.training
+    net.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        net.network.train(training)
+
+
+def features_of(net: Restorer, paths: Iterable[str], picture: Tensor) -> dict[str, Tensor]:
+    """Features of ``net.network`` at ``paths`` for a picture batch (N, C, H, W); it runs only as deep as it must."""
+    with _only_looked_at(net), FeatureHooks(net.network, paths, stop=True) as hooks:
+        net(picture)
+    return hooks.features
+
+
+def first_layer(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Path of the first layer with weights that gives a feature map: it reads the picture as it is padded inside.
+
+    Args:
+        net: The network.
+        shapes: What :func:`feature_shapes` found.
+    """
+    modules = dict(net.named_modules())
+    return next((path for path, shape in shapes.items()
+                 if len(shape) in (4, 5) and any(True for _ in modules[path].parameters(recurse=False))), None)
+
+
+def feature_shapes(net: Restorer, probe: Tensor) -> dict[str, tuple[int, ...]]:
+    """Output shapes of all modules of ``net.network`` for a picture batch (N, C, H, W), by path, in order of execution.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
 
     def watch(path: str) -> Any:
@@ -87,12 +121,11 @@ def feature_shapes(net: nn.Module, probe: Tensor) -> dict[str, tuple[int, ...]]:
 
         return hook
 
-    handles = [module.register_forward_hook(watch(path)) for path, module in net.named_modules() if path]
-    training = net.training
+    handles = [module.register_forward_hook(watch(path)) for path, module in net.network.named_modules() if path]
     try:
-        net.eval()(probe)
+        with _only_looked_at(net):
+            net(probe)
     finally:
-        net.train(training)
         for handle in handles:
             handle.remove()
     return shapes

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 from basicsr_snn.data.batch import Batch
 from basicsr_snn.distill.adapters import Adapters
-from basicsr_snn.distill.feature_hooks import FeatureHooks, feature_shapes, format_shape, probe_picture, shape_of_hint
+from basicsr_snn.distill.alignment import Alignment
+from basicsr_snn.distill.feature_hooks import PROBE_SIZE, FeatureHooks, probe_picture
+from basicsr_snn.distill.feature_maps import format_part, hinted_maps
 from basicsr_snn.distill.hints import Hint, build_hint
 from basicsr_snn.distill.schedules import build_schedule
 from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher
 from basicsr_snn.distill.teaching import Lesson, Teaching
-from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.contract import Restorer, as_restorer
 
 ADAPTERS = 'net_adapters'
 """Under what name adapters are saved."""
@@ -28,16 +31,18 @@ class FrozenTeachers(Teaching):
 
     Args:
         options: The ``distill:`` block (see the model class for its YAML).
-        student: The bare student network.
+        student: The bare student network, or the contract around it.
         in_ch: Channels of the pictures, for the probe.
         device: Where to put teachers and adapters.
+        crop: Side of the training's crops.
 
     Raises:
         UserError: Wrong hint path (with the nearest paths and their shapes), missing or unfit teacher weights,
-            no hint, no tail and no output term.
+            features that can't be compared at the same places, no hint, no tail and no output term.
     """
 
-    def __init__(self, options: Mapping[str, Any], student: nn.Module, in_ch: int, device: torch.device) -> None:
+    def __init__(self, options: Mapping[str, Any], student: nn.Module, in_ch: int, device: torch.device,
+                 crop: int = PROBE_SIZE) -> None:
         self.teachers = build_teachers(options, device)
         self.hints = [*(build_hint(hint, self.teachers) for hint in options.get('hints') or []),
                       *(build_hint(tail, self.teachers, tail=True) for tail in options.get('tails') or [])]
@@ -50,28 +55,31 @@ class FrozenTeachers(Teaching):
             raise UserError(f'Hints and tails need names of their own, but distill: has {", ".join(names)}.')
         self.schedule = build_schedule(options.get('schedule'))
         self.pairings: list[str] = []
-        self.adapters = self._build_adapters(student, probe_picture(in_ch, device))
+        for hint in self.hints:
+            hint.loss.to(device)
+        self.alignments: dict[str, Alignment] = {}
+        self.adapters = self._build_adapters(as_restorer(student), probe_picture(in_ch, device, crop))
         self.adapters.to(device)
         self.trained = {ADAPTERS: self.adapters} if any(True for _ in self.adapters.parameters()) else {}
         for line in self.describe():
             get_root_logger().info(f'Distillation: {line}.')
 
-    def _build_adapters(self, student: nn.Module, probe: Tensor) -> Adapters:
-        student_shapes = _probed(student, 'student', probe)
-        teacher_shapes = {name: _probed(teacher.network, 'teacher', probe) for name, teacher in self.teachers.items()}
+    def _build_adapters(self, student: Restorer, probe: Tensor) -> Adapters:
+        """The adapters for the real shapes; fills :attr:`alignments` and :attr:`pairings`, too."""
+        of_student = hinted_maps(student, 'student', {hint.student for hint in self.hints}, probe)
+        of_teachers = {name: hinted_maps(teacher, 'teacher', {hint.teacher for hint in self.hints if hint.of == name},
+                                         probe) for name, teacher in self.teachers.items()}
         channels: dict[str, tuple[int, int | None]] = {}
         tails: dict[str, nn.Module] = {}
         for hint in self.hints:
-            mine = shape_of_hint(student_shapes, hint.student, f'student {type(student).__name__}')
-            theirs = shape_of_hint(teacher_shapes[hint.of], hint.teacher,
-                                   f'teacher {type(self.teachers[hint.of].network).__name__}')
-            channels[hint.name] = mine[-3], theirs[-3] if hint.matches_channels else None
-            loss: Any = hint.loss
-            if hasattr(loss, 'adapter_tail'):
-                tails[hint.name] = loss.adapter_tail(theirs[-3])
-            self.pairings.append(f'{"tail" if hint.tail else "hint"} {hint.name}: student {hint.student} '
-                                 f'{format_shape(mine)} -> {hint.of} {hint.teacher} {format_shape(theirs)}, weight '
-                                 f'{hint.weight}, time {hint.time}')
+            mine, theirs = of_student[hint.student], of_teachers[hint.of][hint.teacher]
+            channels[hint.name] = mine.shape[-3], theirs.shape[-3] if hint.matches_channels else None
+            tails[hint.name] = hint.loss.adapter_tail(theirs.shape[-3])
+            self.alignments[hint.name] = alignment = Alignment(mine.cell, theirs.cell)
+            parts = [format_part(shape, cells) for shape, cells in zip(
+                (mine.shape, theirs.shape), alignment.cells(probe.shape[-1]), strict=True)]
+            self.pairings.append(f'{"tail" if hint.tail else "hint"} {hint.name}: student {hint.student} {parts[0]} -> '
+                                 f'{hint.of} {hint.teacher} {parts[1]}, weight {hint.weight}, time {hint.time}')
         return Adapters(channels, {hint.name: hint.time for hint in self.hints}, tails)
 
     def describe(self) -> list[str]:
@@ -117,8 +125,11 @@ class FrozenTeachers(Teaching):
         return features, pictures
 
     def _hint_losses(self, lesson: Lesson, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        adapters = self.trained.get(ADAPTERS, self.adapters)
-        pairs = adapters({hint.name: lesson.features[hint.student] for hint in self.hints}, features)
+        adapters, picture = self.trained.get(ADAPTERS, self.adapters), lesson.batch.lq
+        pairs = adapters({hint.name: self.alignments[hint.name].cut_student(lesson.features[hint.student], picture)
+                          for hint in self.hints},
+                         {name: self.alignments[name].cut_teacher(feature, picture)
+                          for name, feature in features.items()})
         factor = self.schedule(lesson.iteration)
         terms = {}
         for hint in self.hints:
@@ -134,11 +145,3 @@ class FrozenTeachers(Teaching):
             restored = restore(self.teachers[hint.of], batch.lq.repeat(steps, 1, 1, 1), levels)
         return restored, batch.truth.repeat(steps, 1, 1, 1)
 
-
-def _probed(net: nn.Module, role: str, probe: Tensor) -> dict[str, tuple[int, ...]]:
-    try:
-        return feature_shapes(net, probe)
-    except RuntimeError as error:
-        raise UserError(f'The {role} {type(net).__name__} cannot read pictures of {probe.shape[1]} channels '
-                        f'({first_line(error, 160)}); choose a {role} for in_ch: {probe.shape[1]} of the training '
-                        'set.') from error

@@ -10,6 +10,7 @@ from torch import nn
 
 from basicsr_snn.distill.adapters import check_time
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.losses.hint_contract import HintLoss, as_hint_loss
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Hint:
     of: str
     teacher: str
     student: str
-    loss: nn.Module
+    loss: HintLoss
     weight: float
     time: str
     tail: bool = False
@@ -45,7 +46,7 @@ class Hint:
     @property
     def matches_channels(self) -> bool:
         """Whether an adapter has to bring the student's feature to the teacher's channels."""
-        return self.tail or getattr(self.loss, 'matches_channels', True)
+        return self.tail or self.loss.matches_channels
 
 
 def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool = False) -> Hint:
@@ -81,6 +82,6 @@ def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool =
                         f'mean {" or ".join(near_matches(of, teachers))}?')
     default_loss = {'type': 'L1Loss'} if tail else {'type': 'FeatureHintLoss'}
     return Hint(name=options['name'], of=of, teacher=options['teacher'], student=options['student'],
-                loss=build_loss(dict(options.get('loss') or default_loss)),
+                loss=as_hint_loss(build_loss(dict(options.get('loss') or default_loss))),
                 weight=float(options.get('weight', 1.0 if tail else 0.12)),
                 time=check_time(options.get('time', 'mean'), options['name']), tail=tail)

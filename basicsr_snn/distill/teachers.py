@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from basicsr_snn.distill.adapters import reduce_time
 from basicsr_snn.distill.feature_hooks import FeatureHooks, find_module
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.padding import pad_at_end
 from basicsr_snn.inference.calling import restore, to_channels_last
 from basicsr_snn.inference.contract import Restorer, as_restorer
+from basicsr_snn.zoo.building import window_of
 from basicsr_snn.zoo.weights import load_weights
 
 ONLY = 'teacher'
@@ -47,7 +49,7 @@ def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str
 def build_teacher(options: Mapping[str, Any], device: torch.device) -> Restorer:
     """Build a frozen teacher: ``{network: {type: ...}, path: FILE, param_key: ~}``; a network that is built with its
     weights, such as ``PretrainedANN``, needs no path."""
-    teacher = as_restorer(build_network(dict(options['network'])))
+    teacher = as_restorer(build_network(dict(options['network'])), window_of(options['network']))
     if options.get('path') is not None:
         load_weights(teacher.network, options['path'], options.get('param_key'))
     elif not teacher.carries_weights:
@@ -73,9 +75,11 @@ def run_teacher(teacher: Restorer, paths: Iterable[str], picture: Tensor, sigma:
 @contextmanager
 def replaced_feature(net: nn.Module, path: str, feature: Tensor) -> Iterator[None]:
     """Context in which the module at ``path`` answers with ``feature`` (N, C, H, W), at each step of a network that has
-    time, so that only what follows it is the net's."""
+    time, so that only what follows it is the net's. What the net pads inside is padded to the feature."""
     def replace(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        return feature.expand(output.shape[0], *feature.shape) if output.dim() == 5 else feature
+        bottom, right = (wanted - given for wanted, given in zip(output.shape[-2:], feature.shape[-2:], strict=True))
+        padded = pad_at_end(feature, bottom, right)
+        return padded.expand(output.shape[0], *padded.shape) if output.dim() == 5 else padded
 
     handle = find_module(net, path).register_forward_hook(replace)
     try:

@@ -10,7 +10,6 @@ import torch
 
 from basicsr_snn.engines.graph_file import graph_of, has_int8_form
 from basicsr_snn.errors import UserError
-from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
@@ -59,7 +58,7 @@ def place(trained: TrainedNetwork, engine: str = 'auto') -> Placed:
         fast = int8 and is_installed('openvino') and not torch.cuda.is_available()
         engine = 'openvino' if fast else 'torch'
     if engine == 'torch':
-        return Placed(deployed(trained.loaded(), trained.network.get('window_size', 1)), engine)
+        return Placed(trained.deployed(), engine)
     if not is_installed(engine):
         raise UserError(f'--engine {engine} needs the package {engine}, which is not installed; type: {EXTRA}, or '
                         'leave --engine out.')

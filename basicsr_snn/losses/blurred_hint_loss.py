@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.losses.hint_contract import HintLoss
 
 
 class BlurAndRestore(nn.Module):
@@ -29,7 +30,7 @@ class BlurAndRestore(nn.Module):
 
 
 @LOSS_REGISTRY.register()
-class BlurredHintLoss(nn.Module):
+class BlurredHintLoss(HintLoss):
     r"""Blurred knowledge distillation (BKDSNN, arXiv 2407.09083) for features of restoration networks.
 
     .. math:: \mathrm{mean}\,(G(m \odot A(F_S)) - F_T)^2
@@ -54,8 +55,6 @@ class BlurredHintLoss(nn.Module):
         loss: {type: BlurredHintLoss, drop: 0.15}
     """
 
-    matches_channels = True
-
     def __init__(self, drop: float = 0.15, loss_weight: float = 1.0) -> None:
         super().__init__()
         if not 0 <= drop < 1:
@@ -64,7 +63,6 @@ class BlurredHintLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def adapter_tail(self, channels: int) -> nn.Module:
-        """What the hint's adapter ends with: trained layers between the student's feature and this loss."""
         return BlurAndRestore(channels, self.drop)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

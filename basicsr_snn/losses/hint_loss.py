@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from basicsr.utils.registry import LOSS_REGISTRY
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.losses.hint_contract import HintLoss
 
 
 def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @LOSS_REGISTRY.register()
-class FeatureHintLoss(nn.Module):
+class FeatureHintLoss(HintLoss):
     """Distance of a student's adapted feature to a teacher's feature (hint, FitNets arXiv 1412.6550).
 
     ``mse`` is H-KD's (arXiv 2504.01755); ``attention`` compares where the energy lies and needs no equal channel counts
@@ -64,11 +65,7 @@ class FeatureHintLoss(nn.Module):
                             f'{" or ".join(near_matches(criterion, CRITERIA))}? Known: {", ".join(CRITERIA)}.')
         self.criterion = criterion
         self.loss_weight = loss_weight
-
-    @property
-    def matches_channels(self) -> bool:
-        """Whether the criterion compares channel by channel, so that an adapter has to match their number."""
-        return self.criterion != 'attention'
+        self.matches_channels = criterion != 'attention'
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return self.loss_weight * CRITERIA[self.criterion](student, teacher)

@@ -13,9 +13,11 @@ from torch import Tensor
 from basicsr_snn.compat.resuming import instead_of_resuming
 from basicsr_snn.data.batch import Batch
 from basicsr_snn.distill.cotrained_twin import CotrainedTwin
+from basicsr_snn.distill.feature_maps import crop_of
 from basicsr_snn.distill.frozen_teachers import FrozenTeachers
 from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.models.snn_model import SNNModel, groups_by_decay
 from basicsr_snn.zoo.weights import load_weights
 
@@ -78,8 +80,9 @@ class ANNSNNDistillModel(SNNModel):
     def _build_teaching(self, options: dict[str, Any]) -> Teaching:
         if (options.get('teacher') or {}).get('trainable'):
             return CotrainedTwin(options, self.opt.get('manual_seed'))
-        in_ch = self.opt['datasets']['train'].get('in_ch', 3)
-        return FrozenTeachers(options, self.get_bare_model(self.net_g), in_ch, self.device)
+        data = self.opt['datasets']['train']
+        student = as_restorer(self.get_bare_model(self.net_g), self.window)
+        return FrozenTeachers(options, student, data.get('in_ch', 3), self.device, crop_of(data))
 
     def setup_optimizers(self) -> None:
         of_student = self.opt['train']['optim_g']

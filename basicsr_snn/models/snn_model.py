@@ -28,6 +28,7 @@ from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.zoo.building import window_of
 from basicsr_snn.zoo.weights import load_entry_or_any
 
 ENERGY_PICTURES = 2
@@ -87,10 +88,15 @@ class SNNModel(SRModel):
             self.opt['find_unused_parameters'] = True
         return super().model_to_device(to_channels_last(net))
 
+    @property
+    def window(self) -> int:
+        """What the sides of pictures are padded to a multiple of, for a network that does not pad them itself."""
+        return window_of(self.opt['network_g'])
+
     @cached_property
     def restorer(self) -> Restorer:
         """The network that trains, on however many devices, under the contract of a restorer."""
-        return as_restorer(self.net_g)
+        return as_restorer(self.net_g, self.window)
 
     @cached_property
     def divergence(self) -> Divergence:
@@ -238,7 +244,8 @@ class SNNModel(SRModel):
 
     def network_to_deploy(self) -> Restorer:
         """The network that ships: the moving average where there is one, folded."""
-        return deployed(self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g))
+        net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
+        return deployed(net, self.window)
 
     def nondist_validation(self, dataloader: DataLoader, current_iter: int | str, tb_logger: Any,
                            save_img: bool) -> None:

@@ -53,7 +53,8 @@ class Tandem:
 
 
 def _in_order_of_execution(net: nn.Module) -> list[str]:
-    ran = feature_shapes(net, probe_picture(as_restorer(net).in_ch, next(net.parameters()).device))
+    restorer = as_restorer(net)
+    ran = feature_shapes(restorer, probe_picture(restorer.in_ch, next(net.parameters()).device))
     modules = dict(net.named_modules())
     return [path for path in ran if isinstance(modules[path], SpikingConv) and is_spiking(modules[path].neuron)]
 

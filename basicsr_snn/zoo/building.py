@@ -1,6 +1,7 @@
 """Networks built from ``network_g`` blocks, of any architecture registered with BasicSR."""
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,17 @@ def build(network: Mapping[str, Any]) -> nn.Module:
         return ARCH_REGISTRY.get(name)(**options)
     except TypeError as error:
         raise UserError(f'network {name} cannot be built from the options {options}: {error}.') from error
+
+
+def window_of(network: Mapping[str, Any]) -> int:
+    """What the sides of pictures must be a multiple of for the architecture of a ``network_g`` block: its
+    ``window_size``, as given or by default, as BasicSR's ``SwinIRModel`` has it; 1 where it has none."""
+    from basicsr.archs import ARCH_REGISTRY
+
+    name = network.get('type')
+    takes = inspect.signature(ARCH_REGISTRY.get(name)).parameters if name in ARCH_REGISTRY else {}
+    window = network.get('window_size', takes['window_size'].default) if 'window_size' in takes else 1
+    return window if isinstance(window, int) and window > 0 else 1
 
 
 def weights_in(network: Mapping[str, Any]) -> Path | None:

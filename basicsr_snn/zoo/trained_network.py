@@ -16,7 +16,7 @@ from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.weight_files.card import Card, card_of_options
 from basicsr_snn.weight_files.reading import SUFFIXES, weight_files_like
-from basicsr_snn.zoo.building import build, weights_in
+from basicsr_snn.zoo.building import build, weights_in, window_of
 from basicsr_snn.zoo.same_network import built_for_comparison
 from basicsr_snn.zoo.shipped import row
 from basicsr_snn.zoo.weights import load_entry_or_any, read_card, sha256_of
@@ -85,7 +85,7 @@ class TrainedNetwork:
 
     def deployed(self) -> Restorer:
         """The network in the form that ships, with its weights."""
-        return deployed(self.loaded(), self.network.get('window_size', 1))
+        return deployed(self.loaded(), window_of(self.network))
 
     def build(self) -> NetworkRestorer:
         net = self.deployed().to('cuda' if torch.cuda.is_available() else 'cpu')

@@ -75,6 +75,7 @@ def test_noise_level_reaches_a_network_that_reads_it(tmp_path):
 
 def test_decoder_pyramid_teaches_at_every_level(work):
     options = distilling('pyramid')
+    options['datasets']['train']['gt_size'] = 32
     options['distill'] = {
         'teacher': {'network': {'type': 'PretrainedANN', 'path': network_file(work, 'NAFNet')}},
         'hints': [{'name': 'coarse', 'teacher': 'net.decoders.0', 'student': 'middle', 'weight': 2.0},

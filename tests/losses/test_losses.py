@@ -9,6 +9,7 @@ from basicsr.losses import build_loss
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.losses.fft_loss import FFTLoss
+from basicsr_snn.losses.hint_contract import as_hint_loss
 from basicsr_snn.losses.hint_loss import CRITERIA, FeatureHintLoss
 from basicsr_snn.losses.rate_loss import MEMORY, SpikeRateLoss
 
@@ -55,6 +56,18 @@ def test_hint_loss_is_zero_for_equal_features_and_does_not_grow_with_the_patch(c
 def test_attention_needs_no_equal_channels(features):
     assert torch.isfinite(FeatureHintLoss('attention')(features[0], features[1][:, :1]))
     assert not FeatureHintLoss('attention').matches_channels
+
+
+def test_a_loss_of_basicsr_gets_the_neutral_values_of_a_hint_loss(features):
+    from basicsr.losses import build_loss
+
+    plain = build_loss({'type': 'L1Loss', 'loss_weight': 2.0})
+    loss = as_hint_loss(plain)
+    assert loss.matches_channels
+    assert isinstance(loss.adapter_tail(4), torch.nn.Identity)
+    torch.testing.assert_close(loss(*features), plain(*features))
+    stating = FeatureHintLoss()
+    assert as_hint_loss(stating) is stating
 
 
 def test_docstring_yaml_builds():

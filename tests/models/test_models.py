@@ -229,6 +229,7 @@ def test_noise_level_reaches_a_network_inside_a_data_parallel_wrapper():
 def test_distillation_without_its_block_or_with_wrong_paths_gets_one_sentence(work, capsys):
     assert main(['train', '-opt', write({**distilling(), 'distill': None})]) == 2
     options = distilling()
+    options['datasets']['train']['gt_size'] = 32
     options['distill']['hints'][0]['student'] = 'decoder.1'
     assert main(['train', '-opt', write(options)]) == 2
     errors = capsys.readouterr().err

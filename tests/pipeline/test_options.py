@@ -27,10 +27,12 @@ def stub_pictures(dataset: dict, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     count = (dataset.get('subset') or [0, 2])[1]
     rng = np.random.default_rng(0)
-    shape = (70, 66, 3) if dataset.get('in_ch', 3) == 3 else (70, 66)
+    sides = (70, 66) if 'gt_size' in dataset else (16, 14)
+    shape = (*sides, 3) if dataset.get('in_ch', 3) == 3 else sides
     content = cv2.imencode('.png', rng.integers(0, 256, shape, dtype=np.uint8))[1].tobytes()
     for index in range(count):
-        (folder / f'{index:03d}.png').write_bytes(content)
+        if not (folder / f'{index:03d}.png').exists():  # a folder may be split between training and validation
+            (folder / f'{index:03d}.png').write_bytes(content)
 
 
 def stub_weights(network: dict, path: str | None, param_key: str | None, root: Path) -> None:

@@ -45,8 +45,8 @@ GENERIC = (list, tuple, dict, collections.abc.Sequence, collections.abc.Mapping)
 
 
 def registered(registry: Registry) -> dict[str, Any]:
-    """Names and classes of one of BasicSR's registries."""
-    return {name: entry for name, entry in registry}  # noqa: C416 - dict() would look for keys() and subscripts
+    """Names and classes of one of BasicSR's registries; its own suffix, which its ``get`` tries too, is left out."""
+    return {name.removesuffix('_basicsr'): entry for name, entry in registry}
 
 
 def known(kind: Kind) -> Mapping[str, Callable[..., Any]]:

@@ -1,0 +1,128 @@
+"""``check`` takes steps and validates as a training does, so that what it calls good does not die of what it saw."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trainings import distilling, log_of, set_values, train, training, write
+
+from basicsr_snn.cli.main import main
+
+WINDOWED = {'type': 'SwinIR', 'img_size': 16, 'window_size': 8, 'embed_dim': 12, 'depths': [2], 'num_heads': [2],
+            'upscale': 1, 'upsampler': '', 'resi_connection': '1conv'}
+
+
+def check(options: dict, *arguments: str) -> int:
+    return main(['check', '-opt', write(options), *arguments])
+
+
+def test_a_training_is_tried_with_losses_teacher_and_metrics_and_nothing_is_written(work, capsys):
+    assert check(distilling()) == 0
+    lines = dict(line.split('  ', 1) for line in capsys.readouterr().out.splitlines() if '  ' in line)
+    step = lines['training step'].strip()
+    assert step.startswith('2 crops of 3x16x16: l_pix ')
+    assert {'l_fft', 'l_hint_dec', 'l_kd'} < set(step.replace(',', '').split())
+    assert lines['validation: val'].strip().startswith('1 picture, psnr ')
+    assert {path.name for path in work.iterdir()} == {'pictures', 'teacher.pth', 'options.yml'}
+
+
+def test_a_test_file_is_tried_on_a_picture_of_every_set(work, capsys):
+    options = training()
+    del options['train'], options['logger'], options['datasets']['train'], options['val']['val_freq']
+    options['datasets'] = {'test_1': options['datasets'].pop('val')}
+    options['datasets']['test_2'] = {**options['datasets']['test_1'], 'name': 'W', 'subset': [1, 3]}
+    assert check(options) == 0
+    printed = capsys.readouterr().out
+    assert 'validation: test_1  1 picture, psnr ' in printed
+    assert 'validation: test_2  1 picture, psnr ' in printed
+    assert 'training step' not in printed
+
+
+@pytest.mark.parametrize(('changes', 'sentence'), [
+    ({'train:micro_batches': 3}, 'micro_batches is 3, but the batch of 2 pictures has no 3 equal parts'),
+    ({'train:pixel_opt:loss_weight': 1e39}, 'l_pix is not finite'),
+])
+def test_steps_that_a_training_would_die_of_are_seen(work, capsys, changes, sentence):
+    options = set_values(training(), changes, ':')
+    assert check(options) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_hint_on_a_layer_that_does_not_run_at_first_is_seen(work, capsys):
+    options = set_values(distilling(), {'distill:hints:0:student': 'decoder.0.0.body.1.neuron'}, ':')
+    options['train']['tandem'] = {'every': 1, 'groups': 2}
+    assert check(options) == 2
+    assert 'did not run, as a layer that train: tandem does not let spike yet' in capsys.readouterr().err
+
+
+def test_what_begins_late_is_tried_too(work, capsys):
+    """The twin is matched from the third iteration on only, by a loss that dies."""
+    options = distilling()
+    options['distill'] = {'teacher': {'network': options['distill']['teacher']['network'], 'trainable': True,
+                                      'start_iter': 3}, 'output': {'type': 'GANLoss', 'gan_type': 'vanilla'}}
+    assert check(options) == 2
+    assert 'A training step fails with RuntimeError: Boolean value of Tensor' in capsys.readouterr().err
+
+
+def test_an_error_of_any_code_is_a_sentence(work, capsys, monkeypatch):
+    def broken(metric_data, opt):
+        raise RuntimeError('a metric\nof two lines')
+
+    monkeypatch.setattr('basicsr.models.sr_model.calculate_metric', broken)
+    assert check(training()) == 2
+    assert capsys.readouterr().err == ('basicsr-snn: Validating a picture of V fails with RuntimeError: a metric of '
+                                       'two lines; correct what the option file says of it.\n')
+
+
+def test_a_network_with_windows_is_padded_in_check_and_in_training(work, capsys):
+    """Pictures of 36x40 pixels are no multiple of 8 high."""
+    options = training('windowed', network_g=WINDOWED)
+    assert check(options) == 0
+    assert 'validation: val  1 picture, psnr ' in capsys.readouterr().out
+    train(options)
+    assert 'psnr' in log_of('windowed')
+
+
+def test_a_teacher_with_windows_is_padded_and_compared_at_the_same_places(work, capsys):
+    import torch
+    from basicsr.archs import build_network
+
+    torch.save(build_network(dict(WINDOWED)).state_dict(), 'windowed.pth')
+    options = distilling('taught')
+    options['datasets']['train']['gt_size'] = 20
+    options['distill']['teacher'] = {'network': WINDOWED, 'path': 'windowed.pth'}
+    options['distill']['hints'][0]['teacher'] = 'conv_after_body'
+    assert check(options) == 0
+    assert '1x(4x20x20) -> teacher conv_after_body 12x24x24 (20x20 of it compared)' in capsys.readouterr().out
+    options['distill']['hints'][0]['teacher'] = 'layers.0.residual_group.blocks.0.attn.softmax'
+    assert check(options) == 2
+    assert 'hint at another module, of those that basicsr-snn check --paths teacher lists' in capsys.readouterr().err
+
+
+def test_stock_models_are_tried_too(work, capsys):
+    options = training(model_type='SRModel')
+    options['train'] = {'optim_g': {'type': 'Adam', 'lr': 0.001}, 'total_iter': 4, 'pixel_opt': {'type': 'L1Loss'},
+                        'scheduler': {'type': 'MultiStepLR', 'milestones': [2], 'gamma': 0.5}}
+    assert check(options) == 0
+    printed = capsys.readouterr().out
+    assert 'training step    2 crops of 3x16x16: l_pix ' in printed
+    assert 'validation: val  1 picture, psnr ' in printed
+
+
+def test_paths_of_both_networks_are_listed_even_where_the_hints_are_wrong(work, capsys):
+    options = set_values(distilling(), {'distill:hints:0:teacher': 'modl.2'}, ':')
+    assert check(options, '--paths', 'teacher') == 2
+    rows = {row[0]: row for row in map(str.split, capsys.readouterr().out.splitlines()) if len(row) > 1}
+    assert rows['model.2'] == ['model.2', 'Conv2d', '8x16x16', '1', 'px', 'a', 'cell']
+    assert check(distilling(), '--paths', 'student') == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith('student: SpikerIR, for crops of 16x16 pixels\n')
+    rows = {row[0]: row for row in map(str.split, printed.splitlines()) if len(row) > 1}
+    assert rows['decoder.0'][2:] == ['1x(4x16x16)', '1', 'px', 'a', 'cell']
+    assert rows['middle'][2:] == ['1x(4x8x8)', '2', 'px', 'a', 'cell']
+
+
+def test_paths_of_a_teacher_that_is_not_there(work, capsys):
+    assert check(training(), '--paths', 'teacher') == 2
+    assert 'has no distill: block with a teacher; write one, or --paths student' in capsys.readouterr().err
+    assert not Path('experiments').exists()
