@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import types
 import warnings
 from collections.abc import Callable
@@ -11,22 +12,24 @@ from typing import Any
 import torch
 
 from basicsr_snn.compat.replacing import module, replaced, replaces
-from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.errors import MachineError, UserError, first_line
 
 
 class TorchWithAtomicSave(types.ModuleType):
     """``torch`` as ``basicsr.models.base_model`` sees it: ``save`` writes beside the file, then renames."""
 
     failure: Exception | None = None
+    file: Path
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
 
     def save(self, content: Any, path: str) -> None:
-        partial = Path(f'{path}.partial')
+        self.file, partial = Path(path), Path(f'{path}.partial')
         self.failure = None
         try:
-            torch.save(content, partial)
+            with partial.open('wb') as stream:  # torch's own writer does not say why it failed
+                torch.save(content, stream)
             os.replace(partial, path)
         except Exception as error:
             self.failure = error
@@ -39,7 +42,15 @@ def _save_or_raise(upstream: Callable[..., None], *args: Any, **kwargs: Any) -> 
     with replaced('torch', saving, 'basicsr.models.base_model'):
         upstream(*args, **kwargs)
     if saving.failure is not None:
-        raise OSError(f'The checkpoint could not be saved: {saving.failure}') from saving.failure
+        raise MachineError(f'The checkpoint {saving.file} could not be saved ({first_line(saving.failure)}; '
+                           f'{free_space(saving.file)}): make room or mend the permissions, then go on with '
+                           '--auto_resume from the last checkpoint, which is kept.') from saving.failure
+
+
+def free_space(file: Path) -> str:
+    """How much the disk of a file can take, for the middle of a sentence."""
+    folder = next(folder for folder in file.absolute().parents if folder.is_dir())
+    return f'{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free there'
 
 
 @replaces('save_network', 'basicsr.models.base_model:BaseModel')

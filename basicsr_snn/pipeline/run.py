@@ -15,7 +15,8 @@ from basicsr import train as basicsr_train
 from basicsr.utils import logger as basicsr_logger
 
 from basicsr_snn.compat.replacing import replaced
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import MachineError, UserError
+from basicsr_snn.pipeline.machine_errors import errors_of_machine_in_sentences
 from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_options
 from basicsr_snn.pipeline.stopping import stoppable_training
 
@@ -28,10 +29,11 @@ def run_training(argv: list[str] | None = None) -> None:
 
     Raises:
         UserError: An option, path or checkpoint cannot be used.
+        MachineError: A disk is full, a data worker or another process is lost; the last checkpoint is kept.
         SystemExit: SIGINT or SIGTERM stopped the training, after a checkpoint; the code is 128 plus the signal number.
     """
     checked_options = replaced('parse_options', parse_checked_options, 'basicsr.train')  # unknown keys are refused
-    with pipeline_arguments(argv), checked_options, stoppable_training():
+    with errors_of_machine_in_sentences(), pipeline_arguments(argv), checked_options, stoppable_training():
         basicsr_train.train_pipeline(os.getcwd())
 
 
@@ -44,6 +46,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = ()) -> None:
 
     Raises:
         UserError: An option or path cannot be used.
+        MachineError: A disk is full, memory or another process is lost.
     """
 
     def parse(root_path: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
@@ -53,7 +56,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = ()) -> None:
         return options, arguments
 
     checked_options = replaced('parse_options', parse, 'basicsr.test')  # unknown keys are refused, other sets left out
-    with pipeline_arguments(argv), checked_options:
+    with errors_of_machine_in_sentences(), pipeline_arguments(argv), checked_options:
         basicsr_test.test_pipeline(os.getcwd())
 
 
@@ -81,9 +84,9 @@ def forget_log_file() -> None:
 
 
 def exit_on_user_error(command: Callable[[], None]) -> None:
-    """Call ``command``; a user's mistake becomes one sentence on stderr and exit code 2."""
+    """Call ``command``; one sentence on stderr and exit code 2 for a user's mistake, 1 for a fault of the machine."""
     try:
         command()
-    except UserError as error:
+    except (UserError, MachineError) as error:
         sys.stderr.write(f'{error}\n')
-        raise SystemExit(2) from None
+        raise SystemExit(2 if isinstance(error, UserError) else 1) from None

@@ -280,7 +280,7 @@ def watched(monkeypatch):
     request, answers = stopping.StopRequest(), []
     request.sampler = SimpleNamespace(epoch=7)
     model = SimpleNamespace(opt={'dist': True}, device='cpu', optimize_parameters=lambda current_iter: None,
-                            test=lambda: None, saves=[])
+                            update_learning_rate=lambda: None, test=lambda: None, saves=[])
     model.save = lambda *arguments: model.saves.append(arguments)
     request.watch(model)
     monkeypatch.setattr(torch.distributed, 'all_reduce', lambda value, _: value.clamp_(min=answers.pop(0)()))
