@@ -41,8 +41,10 @@ class _Worker(BaseProcess):
             super().start()
 
     def run(self) -> None:
-        _die_with_parent()
-        super().run()
+        die_with_parent()
+        main_process = multiprocessing.parent_process()
+        if main_process is not None and main_process.is_alive():
+            super().run()
 
     def terminate(self) -> None:
         """SIGTERM does not reach it."""
@@ -78,7 +80,7 @@ def worker_context(beside_process_group: bool) -> context.BaseContext:
     chosen: Any = copy.copy(multiprocessing.get_context(method))
     chosen.Process = _WORKERS[method]
     if method == 'forkserver':
-        chosen.set_forkserver_preload(['basicsr_snn'])
+        chosen.set_forkserver_preload(['basicsr_snn', 'basicsr_snn.data.worker_server'])
     return chosen
 
 
@@ -90,7 +92,7 @@ def end_workers() -> None:
             child.join()
 
 
-def _die_with_parent() -> None:
-    """A worker may be frozen, and then would not notice that the process it works for was killed."""
+def die_with_parent() -> None:
+    """Let the system kill this process with its parent: frozen, it would not notice by itself."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)

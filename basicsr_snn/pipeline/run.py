@@ -18,6 +18,7 @@ from basicsr_snn.compat.replacing import replaced
 from basicsr_snn.errors import MachineError, UserError
 from basicsr_snn.pipeline.machine_errors import errors_of_machine_in_sentences
 from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_options
+from basicsr_snn.pipeline.processes import watched_processes
 from basicsr_snn.pipeline.stopping import stoppable_training
 
 
@@ -33,7 +34,8 @@ def run_training(argv: list[str] | None = None) -> None:
         SystemExit: SIGINT or SIGTERM stopped the training, after a checkpoint; the code is 128 plus the signal number.
     """
     checked_options = replaced('parse_options', parse_checked_options, 'basicsr.train')  # unknown keys are refused
-    with errors_of_machine_in_sentences(), pipeline_arguments(argv), checked_options, stoppable_training():
+    with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(), checked_options,
+          stoppable_training()):
         basicsr_train.train_pipeline(os.getcwd())
 
 
@@ -56,7 +58,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = ()) -> None:
         return options, arguments
 
     checked_options = replaced('parse_options', parse, 'basicsr.test')  # unknown keys are refused, other sets left out
-    with errors_of_machine_in_sentences(), pipeline_arguments(argv), checked_options:
+    with errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(), checked_options:
         basicsr_test.test_pipeline(os.getcwd())
 
 
