@@ -12,6 +12,7 @@ from basicsr_snn.compat import (
     lmdb,
     optimizers,
     options,
+    pictures,
     prefetching,
     tensorboard,
 )
@@ -27,11 +28,14 @@ REPAIRS = (
     checkpoints.resume_without_cuda,
     optimizers.accept_more_optimizers,
     distributed.distribute_without_cuda,
+    distributed.distribute_by_slurm_only,
     distributed.distribute_cpu_networks,
     prefetching.catch_prefetch_errors,
     prefetching.raise_prefetch_errors,
     prefetching.prefetch_without_cuda,
     lmdb.share_lmdb_environments,
+    pictures.remember_name,
+    pictures.decode_named_file,
     tensorboard.say_why_tensorboard_cannot_start,
 )
 _applied = False

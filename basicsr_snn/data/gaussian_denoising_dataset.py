@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -95,12 +95,14 @@ class GaussianDenoisingDataset(Dataset):
         name = self.source.names[self.indices[position]]
         if self.options.train:
             with seeded_by(index):
-                lq, gt, sigma = self._training_pair(picture)
+                lq, gt, sigma = self._training_pair(picture, name)
         else:
             lq, gt, sigma = self._test_pair(picture)
         return {'lq': lq, 'gt': gt, 'sigma': sigma, 'lq_path': name, 'gt_path': name}
 
-    def _training_pair(self, picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _training_pair(self, picture: np.ndarray, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if min(picture.shape[:2]) < self.options.gt_size:  # it was larger when the training began
+            self._refuse_small(name, *picture.shape[:2])
         sigma = self.options.noise.draw()
         # Channels first while the pixels are bytes: to move floats takes up to three times as long.
         crop = np.ascontiguousarray(self._augmented_crop(picture).transpose(2, 0, 1))
@@ -127,9 +129,12 @@ class GaussianDenoisingDataset(Dataset):
         for index in self.indices:
             height, width = self.source.size(index)
             if min(height, width) < side:
-                raise UserError(f'{self.options.name}: {self.source.names[index]} has {width}x{height} pixels, less '
-                                f'than the crop of {side}x{side}: write `gt_size: {min(height, width)}`, or leave that '
-                                'picture out.')
+                self._refuse_small(self.source.names[index], height, width)
+
+    def _refuse_small(self, name: str, height: int, width: int) -> NoReturn:
+        side = self.options.gt_size
+        raise UserError(f'{self.options.name}: {name} has {width}x{height} pixels, less than the crop of '
+                        f'{side}x{side}: write `gt_size: {min(height, width)}`, or leave that picture out.')
 
     def _cache_wanted(self) -> bool:
         if self.options.cache is not None:
