@@ -108,7 +108,7 @@ def errors_in_sentences(workers: Sequence[BaseProcess] = ()) -> Iterator[None]:
         yield
     except WorkerError:
         raise
-    except (MemoryError, UserError, OSError, ValueError, RuntimeError, cv2.error) as error:
+    except (MemoryError, UserError, OSError, EOFError, ValueError, RuntimeError, cv2.error) as error:
         lack = what_lacked(error, workers)
         if lack is not None:
             raise WorkerError(lack) from error
@@ -138,7 +138,8 @@ def what_lacked(error: Exception, workers: Sequence[BaseProcess] = ()) -> str | 
                 'num_worker_per_gpu or batch_size_per_gpu, or `cache: false`.')
     if 'Too many open files' in message:
         return 'Data workers hold too many open files: type `ulimit -n 65536` first, or write num_worker_per_gpu: 1.'
-    if isinstance(error, RuntimeError) and message.startswith('DataLoader worker (pid'):
+    connection_lost = isinstance(error, ConnectionError | EOFError) and not message.startswith('Caught ')
+    if connection_lost or isinstance(error, RuntimeError) and message.startswith('DataLoader worker (pid'):
         return _death_of(workers)
     return None
 
@@ -149,6 +150,8 @@ def own_cause(error: Exception) -> str:
 
 
 def _death_of(workers: Sequence[BaseProcess]) -> str:
+    for worker in workers:
+        worker.join(timeout=0.1)  # one that was just lost may not have ended yet
     dead = [worker for worker in workers if worker.exitcode is not None]
     codes = {worker.exitcode or 0 for worker in dead}
     pids = ', '.join(str(worker.pid) for worker in dead)
