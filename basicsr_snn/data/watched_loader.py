@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -19,9 +20,9 @@ from torch.utils.data import DataLoader
 from basicsr_snn.errors import DataError, UserError, WorkerError
 
 LOOK_EVERY_S = 5
-"""Seconds of waiting for a batch after which the workers are looked at: are they alive, do they work?"""
+"""Seconds from one look at the workers to the next: do they work?"""
 FROZEN_AFTER_S = 60
-"""Seconds of waiting in which all workers together used hardly any processor time: they are frozen."""
+"""Seconds of waiting for one batch in which all workers together used hardly any processor time: they are frozen."""
 HARDLY_ANY_S = 0.05
 MORE = ('give the machine or container more of it (docker run --shm-size=2g), or write num_worker_per_gpu: 0 or a '
         'smaller batch_size_per_gpu')
@@ -32,8 +33,6 @@ NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|not enough
 
 def watch_loader(loader: DataLoader) -> None:
     """Make the iterators of ``loader`` :class:`WatchedIterator`."""
-    if loader.num_workers:
-        loader.timeout = LOOK_EVERY_S
     begin = loader._get_iterator
 
     def begin_watched() -> WatchedIterator:
@@ -52,40 +51,52 @@ class WatchedIterator:
     """
 
     def __init__(self, loader: DataLoader, batches: Any) -> None:
-        self.loader, self.batches = loader, batches
+        self.batches = batches
+        self.workers: list[BaseProcess] = batches._workers if loader.num_workers else []
+        self.asked = self.received = 0
+        self.frozen = ''
+        if self.workers:
+            threading.Thread(target=_kill_frozen_workers, args=(weakref.ref(self),), daemon=True).start()
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        with errors_in_sentences(self._workers):
-            waited, used = 0.0, processor_seconds(self._workers)
-            while True:
-                try:
-                    return next(self.batches)
-                except RuntimeError as error:
-                    if not str(error).startswith('DataLoader timed out'):
-                        raise
-                    waited += LOOK_EVERY_S
-                now = processor_seconds(self._workers)
-                if now - used > HARDLY_ANY_S:
-                    waited, used = 0.0, now
-                elif waited >= FROZEN_AFTER_S:
-                    raise WorkerError(self._frozen())
+        self.asked += 1
+        try:
+            with errors_in_sentences(self.workers):
+                return next(self.batches)
+        except Exception as error:
+            if self.frozen:
+                raise WorkerError(self.frozen) from error
+            raise
+        finally:
+            self.received = self.asked
 
     def _reset(self, loader: DataLoader, first_iter: bool = False) -> None:
         """Called by loaders with persistent workers in place of a new iterator."""
-        with errors_in_sentences(self._workers):
+        with errors_in_sentences(self.workers):
             self.batches._reset(loader, first_iter)
 
-    @property
-    def _workers(self) -> list[Any]:
-        return self.batches._workers if self.loader.num_workers else []
 
-    def _frozen(self) -> str:
-        pids = ', '.join(str(worker.pid) for worker in self._workers)
-        return (f'The data workers (pid {pids}) have not worked for {FROZEN_AFTER_S} s while a batch was waited for: '
-                'they are stopped, or wait for a disk or a network that does not answer.')
+def _kill_frozen_workers(watched: weakref.ref[WatchedIterator]) -> None:
+    """A thread beside the one that waits: that may do so in the middle of a message, where it has no time-out."""
+    batch, used, idle = 0, 0.0, 0.0
+    while (iterator := watched()) is not None:
+        now = processor_seconds(iterator.workers)
+        waiting = iterator.asked if iterator.asked != iterator.received else 0
+        goes_on = not waiting or waiting != batch or now - used > HARDLY_ANY_S
+        idle = 0.0 if goes_on else idle + LOOK_EVERY_S
+        batch, used = waiting, now if goes_on else used
+        if idle >= FROZEN_AFTER_S:
+            pids = ', '.join(str(worker.pid) for worker in iterator.workers)
+            iterator.frozen = (f'The data workers (pid {pids}) did not work for {FROZEN_AFTER_S} s while a batch was '
+                               'waited for: they were stopped, or wait for a disk or a network that does not answer.')
+            for worker in iterator.workers:
+                worker.kill()
+            return
+        del iterator  # else it would live as long as this thread
+        time.sleep(LOOK_EVERY_S)
 
 
 @contextmanager

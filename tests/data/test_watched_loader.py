@@ -71,7 +71,7 @@ def test_mistakes_of_a_program_keep_their_traceback(workers):
 @pytest.mark.parametrize(('number', 'sentence'), [
     (signal.SIGKILL, r'A data worker \(pid \d+\) died \(SIGKILL\): somebody killed it'),
     (signal.SIGBUS, r'died \(SIGBUS\): either /dev/shm .* is too small .* or an lmdb was cut'),
-    (signal.SIGSTOP, r'The data workers \(pid \d+\) have not worked for 1 s'),
+    (signal.SIGSTOP, r'The data workers \(pid \d+\) did not work for 1 s'),
 ])
 def test_a_lost_worker_is_told(number, sentence):
     handler = signal.getsignal(signal.SIGCHLD)
