@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and what its sentence is made of: other errors' words, near matches."""
+"""The exceptions that are told in one sentence, and what such a sentence is made of: others' words, near matches."""
 from __future__ import annotations
 
 import difflib
@@ -19,6 +19,24 @@ class NotFiniteError(UserError):
     """A network whose weights or answers hold NaN or infinity: it is neither scored nor exported nor trained on."""
 
     exit_status = 1
+
+
+class DataError(UserError):
+    """A picture or data set that cannot be read, or not any more: where a training runs, it saves before it ends."""
+
+
+class MachineError(OSError):
+    """What the machine did not give: room on a disk, memory, an answer of another process.
+
+    The message is one sentence that names the file or the resource. The commands print it without a traceback and exit
+    with its status.
+    """
+
+    exit_status = 1
+
+
+class WorkerError(MachineError):
+    """A worker process that reads pictures is lost: the training saves before it ends."""
 
 
 def first_line(error: BaseException, longest: int = 120) -> str:

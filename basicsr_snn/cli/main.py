@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.errors import MachineError, UserError, near_matches
 from basicsr_snn.version import __version__
 
 VERBS = ('train', 'test', 'denoise', 'bench', 'report', 'export', 'list', 'init', 'prepare', 'check', 'start')
@@ -24,16 +25,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; ``None``: the command line.
 
     Returns:
-        Exit status: 0 good, 1 some pictures or networks failed, 2 the user's mistake (one sentence on stderr).
+        Exit status: 0 good, 1 some pictures or networks failed, or the machine (a full disk, a lost process: one
+        sentence on stderr), 2 the user's mistake (the same).
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parser(argv).parse_args(argv)
         _require_option_files(args)
         return _verb(args.verb).run(args)
-    except UserError as error:
+    except (UserError, MachineError) as error:
         sys.stderr.write(f'{PROGRAM}: {error}\n')
         return error.exit_status
+    except KeyboardInterrupt:
+        sys.stderr.write(f'{PROGRAM}: stopped.\n')
+        return 128 + signal.SIGINT
 
 
 class _Parser(argparse.ArgumentParser):

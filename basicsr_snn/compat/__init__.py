@@ -37,6 +37,7 @@ REPAIRS = (
     scoring.refuse_pictures_of_nan,
     optimizers.accept_more_optimizers,
     distributed.distribute_without_cuda,
+    distributed.distribute_by_slurm_only,
     distributed.distribute_cpu_networks,
     prefetching.catch_prefetch_errors,
     prefetching.raise_prefetch_errors,

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.compat.replacing import replaced, replaces
-from basicsr_snn.errors import NotFiniteError
+from basicsr_snn.errors import MachineError, NotFiniteError, first_line
 from basicsr_snn.finite import not_finite_in
 from basicsr_snn.weight_files.card import card_on_state_dicts
 from basicsr_snn.weight_files.declared_size import check_declared_size
@@ -25,6 +26,7 @@ class TorchWithAtomicSave(types.ModuleType):
     """
 
     failure: Exception | None = None
+    file: Path
 
     def __init__(self, also: Mapping[str, Any]) -> None:
         super().__init__('torch')
@@ -34,9 +36,9 @@ class TorchWithAtomicSave(types.ModuleType):
         return getattr(torch, name)
 
     def save(self, content: Mapping[str, Any], path: str) -> None:
-        self.failure = None
+        self.file, self.failure = Path(path), None
         try:
-            save_atomically({**content, **self.also}, Path(path))
+            save_atomically({**content, **self.also}, self.file)
         except Exception as error:
             self.failure = error
             raise
@@ -46,7 +48,8 @@ def save_atomically(content: Any, file: Path) -> None:
     """``torch.save`` that leaves the whole file, or what was there before."""
     partial = Path(f'{file}.partial')
     try:
-        torch.save(content, partial)
+        with partial.open('wb') as stream:  # torch's own writer does not say why it failed
+            torch.save(content, stream)
         os.replace(partial, file)
     except Exception:
         partial.unlink(missing_ok=True)
@@ -58,7 +61,15 @@ def _save_or_raise(upstream: Callable[..., None], *args: Any, also: Mapping[str,
     with replaced('torch', saving, 'basicsr.models.base_model'):
         upstream(*args, **kwargs)
     if saving.failure is not None:
-        raise OSError(f'The checkpoint could not be saved: {saving.failure}') from saving.failure
+        raise MachineError(f'The checkpoint {saving.file} could not be saved ({first_line(saving.failure)}; '
+                           f'{free_space(saving.file)}): make room or mend the permissions, then go on with '
+                           '--auto_resume from the last checkpoint, which is kept.') from saving.failure
+
+
+def free_space(file: Path) -> str:
+    """How much the disk of a file can take, for the middle of a sentence."""
+    folder = next(folder for folder in file.absolute().parents if folder.is_dir())
+    return f'{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free there'
 
 
 @replaces('save_network', 'basicsr.models.base_model:BaseModel')

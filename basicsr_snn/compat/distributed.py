@@ -23,6 +23,19 @@ def distribute_without_cuda(upstream: Callable[..., None], backend: str, **kwarg
         torch.distributed.init_process_group('gloo', **kwargs)
 
 
+@replaces('_init_dist_slurm', 'basicsr.utils.dist_util')
+def distribute_by_slurm_only(upstream: Callable[..., None], backend: str, **kwargs: Any) -> None:
+    """`--launcher slurm` died of a KeyError outside slurm, and divided by zero GPUs."""
+    missing = [name for name in ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST') if name not in os.environ]
+    if missing:
+        raise UserError(f'--launcher slurm was given to a process that slurm did not start ({missing[0]} is not set); '
+                        'type "srun basicsr-snn train -opt X.yml --launcher slurm", or leave --launcher out.')
+    if not torch.cuda.is_available():
+        raise UserError('--launcher slurm was given on a machine without CUDA, but BasicSR shares GPUs among the '
+                        'processes of slurm; type srun torchrun ... --launcher pytorch, which trains on CPUs too.')
+    upstream(backend, **kwargs)
+
+
 @replaces('model_to_device', 'basicsr.models.base_model:BaseModel')
 def distribute_cpu_networks(upstream: Callable[..., Any], model: Any, net: torch.nn.Module) -> torch.nn.Module:
     """DistributedDataParallel was always given the current CUDA device."""

@@ -1,4 +1,4 @@
-"""Repair of LMDB datasets: one environment is opened once in a process."""
+"""Repair of LMDB datasets: one environment is opened once in a process, and a file that was cut is refused."""
 from __future__ import annotations
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from basicsr_snn.compat.replacing import module, replaces
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, first_line
 
 
 class SharedEnvironment:
@@ -23,14 +23,30 @@ class SharedEnvironment:
         self.path, self.options = path, options
         self.environment: Any = None
         self.process: int | None = None
+        self.whole_size = 0
 
     def begin(self, **kwargs: Any) -> Any:
-        with SharedEnvironment.opening:
-            if self.process != os.getpid():
-                self.close()
-                self.environment = module('lmdb').open(self.path, **self.options)
-                self.process = os.getpid()
-        return self.environment.begin(**kwargs)
+        try:
+            with SharedEnvironment.opening:
+                if self.process != os.getpid():
+                    self.close()
+                    self.environment = module('lmdb').open(self.path, **self.options)
+                    self.process = os.getpid()
+                    pages = self.environment.info()['last_pgno'] + 1
+                    self.whole_size = pages * self.environment.stat()['psize']
+            self._refuse_cut_file()
+            return self.environment.begin(**kwargs)
+        except (module('lmdb').Error, OSError) as error:
+            raise UserError(f'{self.path} cannot be opened ({first_line(error)}): make the lmdb anew with '
+                            f'`basicsr-snn prepare -i PICTURES -o {self.path} --lmdb`.') from error
+
+    def _refuse_cut_file(self) -> None:
+        """What is read behind the end of a mapped file ends the process, without a word."""
+        file = os.path.join(self.path, 'data.mdb') if os.path.isdir(self.path) else self.path
+        size = os.stat(file).st_size
+        if size < self.whole_size:
+            raise UserError(f'{file} has {size:,d} bytes of {self.whole_size:,d}, so it was cut short: copy it '
+                            f'again, or make it anew with `basicsr-snn prepare -i PICTURES -o {self.path} --lmdb`.')
 
     def close(self) -> None:
         if self.environment is not None:

@@ -95,12 +95,13 @@ class GaussianDenoisingDataset(Dataset):
         name = self.source.names[self.indices[position]]
         if self.options.train:
             with seeded_by(index):
-                lq, gt, sigma = self._training_pair(picture)
+                lq, gt, sigma = self._training_pair(picture, name)
         else:
             lq, gt, sigma = self._test_pair(picture)
         return {'lq': lq, 'gt': gt, 'sigma': sigma, 'lq_path': name, 'gt_path': name}
 
-    def _training_pair(self, picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _training_pair(self, picture: np.ndarray, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        self._check_size(name, *picture.shape[:2])  # it may have been larger when the training began
         sigma = self.options.noise.draw()
         # Channels first while the pixels are bytes: to move floats takes up to three times as long.
         crop = np.ascontiguousarray(self._augmented_crop(picture).transpose(2, 0, 1))
@@ -124,14 +125,13 @@ class GaussianDenoisingDataset(Dataset):
 
     def _check_sizes(self) -> None:
         for index in self.indices:
-            self._check_size(index, *self.source.size(index))
+            self._check_size(self.source.names[index], *self.source.size(index))
 
-    def _check_size(self, index: int, height: int, width: int) -> None:
+    def _check_size(self, name: str, height: int, width: int) -> None:
         side = self.options.gt_size
         if min(height, width) < side:
-            raise UserError(f'{self.options.name}: {self.source.names[index]} has {width}x{height} pixels, less than '
-                            f'the crop of {side}x{side}: write `gt_size: {min(height, width)}`, or leave that picture '
-                            'out.')
+            raise UserError(f'{self.options.name}: {name} has {width}x{height} pixels, less than the crop of '
+                            f'{side}x{side}: write `gt_size: {min(height, width)}`, or leave that picture out.')
 
     def _cache_wanted(self) -> bool:
         if self.options.cache is not None:
@@ -153,7 +153,7 @@ class GaussianDenoisingDataset(Dataset):
     def _decode(self, position: int) -> np.ndarray:
         index = self.indices[position]
         picture = self.source.read(index)
-        self._check_size(index, *picture.shape[:2])  # it may have changed since the start
+        self._check_size(self.source.names[index], *picture.shape[:2])  # it may have changed since the start
         return to_channels(picture, self.options.in_ch, self.source.names[index])
 
     def _augmented_crop(self, picture: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """BasicSR's data loaders, fed by draws that do not hang on processes, workers or a resume."""
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,8 @@ import torch
 from basicsr_snn.compat.replacing import replaced, replaces
 from basicsr_snn.data.draws import DrawSampler, SeededItems
 from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
+from basicsr_snn.data.watched_loader import watch_loader
+from basicsr_snn.data.workers import worker_context
 from basicsr_snn.errors import UserError
 
 
@@ -35,8 +36,10 @@ def draw_alike_everywhere(upstream: Callable[..., tuple], opt: Mapping[str, Any]
 
     with replaced('EnlargedSampler', sampler_for, 'basicsr.train'), seed_items_of_other_sets:
         loader, sampler, val_loaders, _, total_iterations = upstream(opt, logger)
-    if opt['dist'] and loader.num_workers:
-        loader.multiprocessing_context = _preloaded_context()
+    if loader.num_workers:
+        loader.multiprocessing_context = worker_context(beside_process_group=opt['dist'])
+    for each in (loader, *val_loaders):
+        watch_loader(each)
     iteration = _resume(sampler, opt)
     return loader, sampler, val_loaders, sampler.epochs_to(total_iterations, iteration), total_iterations
 
@@ -56,19 +59,6 @@ def _check_persistent_workers(train: dict[str, Any]) -> None:
         # The thread of BasicSR's first, discarded iterator and that of the epoch would read from the same workers.
         raise UserError('datasets: train: `prefetch_mode: cpu` and `persistent_workers: true` given, only one of them '
                         'is allowed: leave `prefetch_mode` out, since workers fetch ahead anyway.')
-
-
-def _preloaded_context() -> multiprocessing.context.BaseContext | None:
-    """How workers start beside a process group, which no fork survives: forked from a server that has imported us.
-
-    BasicSR spawns them: each then imports torch and this package by itself, at the start and, unless
-    ``persistent_workers`` is set, at every epoch.
-    """
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
-        return None
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['basicsr_snn'])
-    return context
 
 
 def _agreed_seed(opt: Mapping[str, Any]) -> int:

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any, Protocol
 
-import lmdb
 import numpy as np
 from basicsr.utils import FileClient, get_root_logger
 
@@ -85,13 +84,9 @@ class LmdbSource:
         return pixels
 
     def _content(self, key: str) -> bytes | None:
-        try:
-            if self._client is None:
-                self._client = FileClient('lmdb', db_paths=str(self.folder))
-            return self._client.get(key)
-        except lmdb.Error as error:
-            raise UserError(f'{self.folder} cannot be opened ({error}): make the lmdb anew with '
-                            f'`{_recipe(self.folder)}`.') from error
+        if self._client is None:
+            self._client = FileClient('lmdb', db_paths=str(self.folder))
+        return self._client.get(key)
 
 
 def open_source(root: Path, recursive: bool = False) -> PictureSource:

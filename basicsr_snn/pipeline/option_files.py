@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,14 @@ def parse_checked_options(root_path: str, is_train: bool = True,
     command_line = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     command_line.add_argument('-opt')
     command_line.add_argument('--force_yml', nargs='+', default=[])
+    command_line.add_argument('--launcher', default='none')
     given = command_line.parse_known_args()[0]
     seedless = False
     if given.opt is not None:  # the parser breaks on many mistakes
         asked = with_network(with_forced_values(read_options(given.opt), given.force_yml), network)
         check_options(asked)
         seedless = asked.get('manual_seed') is None
+        _check_launcher(asked, given.launcher)
     options, arguments = basicsr_options.parse_options(root_path, is_train)
     options = with_network(options, network)
     check_options(options, parsed=True)
@@ -61,6 +64,19 @@ def parse_checked_options(root_path: str, is_train: bool = True,
     if seedless:
         agree_on_drawn_seed(options)
     return options, arguments
+
+
+def _check_launcher(options: Mapping[str, Any], launcher: str) -> None:
+    """Only slurm's processes find each other by ``dist_params``; BasicSR leaves it unread elsewhere, without a word."""
+    if options.get('dist_params') is None or launcher == 'slurm':
+        return
+    sentence = (f'The option file has dist_params, which is not read with --launcher {launcher}, but with --launcher '
+                'slurm only; take it out')
+    if launcher == 'none':
+        warnings.warn(f'{sentence}, or leave it for trainings by slurm.', stacklevel=2)
+    else:
+        raise UserError(f'{sentence}: torchrun itself takes --master_port, and the backend is nccl on GPUs, gloo '
+                        'elsewhere.')
 
 
 def with_forced_values(options: Mapping[str, Any], entries: Iterable[str]) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from basicsr import train as basicsr_train
 from basicsr.utils import logger as basicsr_logger
 
 from basicsr_snn.compat.replacing import replaced
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import MachineError, UserError
+from basicsr_snn.pipeline.machine_errors import errors_of_machine_in_sentences
 from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_options
+from basicsr_snn.pipeline.processes import watched_processes
 from basicsr_snn.pipeline.run_lock import one_run_of_a_name
 from basicsr_snn.pipeline.stopping import stoppable_training
 from basicsr_snn.zoo.trained_network import TrainedNetwork
@@ -30,9 +32,11 @@ def run_training(argv: list[str] | None = None) -> None:
 
     Raises:
         UserError: An option, path or checkpoint cannot be used, or a training of that name goes on.
+        MachineError: A disk is full, a data worker or another process is lost; the last checkpoint is kept.
         SystemExit: SIGINT or SIGTERM stopped the training, after a checkpoint; the code is 128 plus the signal number.
     """
-    with (pipeline_arguments(argv), one_run_of_a_name(parse_checked_options) as parse,
+    with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
+          one_run_of_a_name(parse_checked_options) as parse,
           replaced('parse_options', parse, 'basicsr.train'), stoppable_training()):  # unknown keys are refused
         basicsr_train.train_pipeline(os.getcwd())
 
@@ -47,6 +51,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
 
     Raises:
         UserError: An option or path cannot be used.
+        MachineError: A disk is full, memory or another process is lost.
     """
 
     def parse(root_path: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
@@ -55,7 +60,8 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
             keep_datasets(options, sets)
         return options, arguments
 
-    with (pipeline_arguments(argv), one_run_of_a_name(parse) as parse_and_lock,
+    with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
+          one_run_of_a_name(parse) as parse_and_lock,
           replaced('parse_options', parse_and_lock, 'basicsr.test')):  # unknown keys are refused, other sets left out
         basicsr_test.test_pipeline(os.getcwd())
 
@@ -84,9 +90,9 @@ def forget_log_file() -> None:
 
 
 def exit_on_user_error(command: Callable[[], None]) -> None:
-    """Call ``command``; a user's mistake becomes one sentence on stderr and its exit code."""
+    """Call ``command``; one sentence on stderr and exit code 2 for a user's mistake, 1 for a fault of the machine."""
     try:
         command()
-    except UserError as error:
+    except (UserError, MachineError) as error:
         sys.stderr.write(f'{error}\n')
         raise SystemExit(error.exit_status) from None

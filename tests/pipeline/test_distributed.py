@@ -280,7 +280,7 @@ def watched(monkeypatch):
     request, answers = stopping.StopRequest(), []
     request.sampler = SimpleNamespace(epoch=7)
     model = SimpleNamespace(opt={'dist': True}, device='cpu', optimize_parameters=lambda current_iter: None,
-                            test=lambda: None, saves=[])
+                            update_learning_rate=lambda: None, test=lambda: None, saves=[])
     model.save = lambda *arguments: model.saves.append(arguments)
     request.watch(model)
     monkeypatch.setattr(torch.distributed, 'all_reduce', lambda value, _: value.clamp_(min=answers.pop(0)()))
@@ -343,3 +343,19 @@ def test_two_processes_train_layers_that_do_not_spike_yet(root):
 
     trained_by_two(root, tandem('two', 1))
     torch.testing.assert_close(saved(root, 'two'), trained(root, tandem('one', 2)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(('launcher', 'block', 'sentence'), [
+    ('pytorch', {'port': 29500}, 'dist_params, which is not read with --launcher pytorch'),
+    ('pytorch', {'backend': 'gloo'}, 'take it out: torchrun itself takes --master_port'),
+    ('slurm', {'port': 29500}, 'a process that slurm did not start'),
+])
+def test_dist_params_that_nobody_reads_are_refused(root, monkeypatch, launcher, block, sentence):
+    monkeypatch.delenv('SLURM_PROCID', raising=False)
+    with pytest.raises(UserError, match=sentence):
+        trained(root, options(root) | {'dist_params': block}, '--launcher', launcher)
+
+
+def test_dist_params_without_a_launcher_are_left_for_slurm(root):
+    with pytest.warns(UserWarning, match='leave it for trainings by slurm'):
+        trained(root, options(root) | {'dist_params': {'port': 29500}})

@@ -27,7 +27,7 @@ class Logger(Block, kw_only=True):
 
 
 class DistParams(Block, kw_only=True):
-    """Training on several machines with `--launcher slurm`; other launchers do not read it."""
+    """Read in trainings with `--launcher slurm`; refused with `--launcher pytorch`, which does not."""
 
     backend: Annotated[Literal['nccl', 'gloo', 'mpi'], says('What carries gradients from process to process.')] = 'nccl'
     port: Annotated[Port | None, says('Port of the first process; by default `MASTER_PORT` or 29500.', 29500)] = None
