@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from basicsr_snn.activity.tensorboard import ValidationRecord, side_by_side
 from basicsr_snn.energy import OperationCounter
+from basicsr_snn.errors import NotFiniteError
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.models import validation
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
@@ -122,13 +123,11 @@ def test_nothing_is_watched_without_tensorboard_or_counted_pictures(loader, tmp_
     assert hasattr(model, 'energy_report') == (counted > 0)
 
 
-def test_a_diverged_network_is_validated_to_the_end(loader, tmp_path):
-    broken = build_network(dict(OPTIONS['network_g']))
-    torch.nn.init.constant_(broken.stem.weight, float('nan'))
-    torch.save(broken.state_dict(), tmp_path / 'nan.pth')
-    events, _ = validated(loader, tmp_path, path={'pretrain_network_g': str(tmp_path / 'nan.pth')})
-    assert np.isnan(events.Scalars('firing_rate/Mine/head.neuron')[0].value)
-    assert events.Tags()['histograms'] == []
+def test_a_diverged_network_gets_no_score(loader, tmp_path):
+    model = build_model(copy.deepcopy(OPTIONS))
+    torch.nn.init.constant_(model.net_g.stem.weight, float('nan'))
+    with pytest.raises(NotFiniteError, match='answers .* with NaN or infinity'):
+        events_of(tmp_path, lambda writer: model.nondist_validation(loader, 7, writer, False))
 
 
 def test_training_steps_are_not_watched(monkeypatch):
