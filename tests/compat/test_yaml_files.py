@@ -65,7 +65,7 @@ def test_hostile_files_are_refused_with_the_line_at_once(content, line, sentence
     start = time.process_time()
     with pytest.raises(UserError, match=sentence) as error:
         read_yaml_file(file)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 10  # what multiplies never ends; coverage and a full machine slow all
     assert str(error.value).startswith(str(file))
     assert line is None or f' line {line} ' in str(error.value)
     assert len(str(error.value).splitlines()) == 1
