@@ -83,7 +83,7 @@ def test_networks_that_no_machine_holds_are_counted_before_they_take_memory(netw
     start = time.process_time()
     with pytest.raises(UserError, match='network_g: more than .* were asked for, but no more are allowed; take fewer '):
         check_options(changed({'network_g': network}))
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 20  # counted, not built: what is built takes minutes
 
 
 def test_the_limit_can_be_moved(monkeypatch, tmp_path, capsys):
