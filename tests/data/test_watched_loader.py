@@ -68,12 +68,20 @@ def test_mistakes_of_a_program_keep_their_traceback(workers):
         read(raising(TypeError('a mistake')), workers)
 
 
+@pytest.fixture
+def no_handler_of_other_loaders():
+    """What torch's plain loaders of other tests leave behind: a handler that raises wherever the process is."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
 @pytest.mark.parametrize(('number', 'sentence'), [
     (signal.SIGKILL, r'A data worker \(pid \d+\) died \(SIGKILL\): somebody killed it'),
     (signal.SIGBUS, r'died \(SIGBUS\): either /dev/shm .* is too small .* or an lmdb was cut'),
     (signal.SIGSTOP, r'The data workers \(pid \d+\) did not work for 1 s'),
 ])
-def test_a_lost_worker_is_told(number, sentence):
+def test_a_lost_worker_is_told(number, sentence, no_handler_of_other_loaders):
     handler = signal.getsignal(signal.SIGCHLD)
     with pytest.raises(WorkerError, match=sentence):
         read(lambda: (signal.signal(number, signal.SIG_DFL) if number == signal.SIGBUS else None,
