@@ -95,13 +95,12 @@ class GaussianDenoisingDataset(Dataset):
         name = self.source.names[self.indices[position]]
         if self.options.train:
             with seeded_by(index):
-                lq, gt, sigma = self._training_pair(picture, name)
+                lq, gt, sigma = self._training_pair(picture)
         else:
             lq, gt, sigma = self._test_pair(picture)
         return {'lq': lq, 'gt': gt, 'sigma': sigma, 'lq_path': name, 'gt_path': name}
 
-    def _training_pair(self, picture: np.ndarray, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        self._check_size(name, *picture.shape[:2])  # it may have been larger when the training began
+    def _training_pair(self, picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         sigma = self.options.noise.draw()
         # Channels first while the pixels are bytes: to move floats takes up to three times as long.
         crop = np.ascontiguousarray(self._augmented_crop(picture).transpose(2, 0, 1))

@@ -8,9 +8,11 @@ from typing import Literal
 
 import torch
 
-from basicsr_snn.engines.graph_file import graph_of, has_int8_form
+from basicsr_snn.engines.graph_file import graph_of
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.spiking.int8 import has_int8_form
+from basicsr_snn.zoo.building import build
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 Engine = Literal['auto', 'torch', 'openvino', 'onnxruntime']
@@ -53,7 +55,7 @@ def place(trained: TrainedNetwork, engine: str = 'auto') -> Placed:
     """
     if engine not in ENGINES:
         raise UserError(f'engine {engine!r} is not known; write one of {", ".join(ENGINES)}.')
-    int8 = has_int8_form(trained)
+    int8 = engine != 'torch' and has_int8_form(build(trained.network))
     if engine == 'auto':
         fast = int8 and is_installed('openvino') and not torch.cuda.is_available()
         engine = 'openvino' if fast else 'torch'

@@ -8,19 +8,11 @@ from pathlib import Path
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.exporting import export
-from basicsr_snn.spiking.blocks import spiking_convs
 from basicsr_snn.version import __version__
-from basicsr_snn.zoo.building import build
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 CACHE = 'BASICSR_SNN_CACHE'
 """Environment variable: folder of the files that are kept; else ``basicsr_snn`` in the user's cache folder."""
-
-
-def has_int8_form(trained: TrainedNetwork) -> bool:
-    """Whether every layer of a network that is not its stem reads whole spike counts that 8 bits hold."""
-    layers = spiking_convs(build(trained.network))
-    return bool(layers) and all(layer.fits_bytes for layer in layers)
 
 
 def graph_of(trained: TrainedNetwork, int8: bool) -> Path:

@@ -30,28 +30,25 @@ pad (float[pictures, {channels}, height, width] degraded)
     mirrored = Cast <to = 9> (mirrored_count)
     whole_height, whole_width = Split <num_outputs = 2> (whole)
     last_row, last_column = Split <num_outputs = 2> (last)
-    rows = Squeeze (whole_height)
-    columns = Squeeze (whole_width)
-    row = Range (start, rows, step)
-    column = Range (start, columns, step)
-    row_from_end = Sub (row, last_row)
-    row_beyond = Max (row_from_end, none)
-    row_back = Sub (last_row, row_beyond)
-    row_stop = Min (row, last_row)
-    row_mirrored = Min (row, row_back)
-    row_read = Where (mirrored, row_mirrored, row_stop)
-    column_from_end = Sub (column, last_column)
-    column_beyond = Max (column_from_end, none)
-    column_back = Sub (last_column, column_beyond)
-    column_stop = Min (column, last_column)
-    column_mirrored = Min (column, column_back)
-    column_read = Where (mirrored, column_mirrored, column_stop)
+    {rows}
+    {columns}
     tall = Gather <axis = 2> (degraded, row_read)
     padded = Gather <axis = 3> (tall, column_read)
 }}
 """
-"""Row r of the padded picture is row r, and beyond the last row L it is row 2L - r, or L where the picture is too small
-to be mirrored."""
+
+SIDE = """
+    {one}s = Squeeze ({whole})
+    {one} = Range (start, {one}s, step)
+    {one}_from_end = Sub ({one}, last_{one})
+    {one}_beyond = Max ({one}_from_end, none)
+    {one}_back = Sub (last_{one}, {one}_beyond)
+    {one}_stop = Min ({one}, last_{one})
+    {one}_mirrored = Min ({one}, {one}_back)
+    {one}_read = Where (mirrored, {one}_mirrored, {one}_stop)
+"""
+"""Which rows, or columns, the padded picture reads: row r is row r, and beyond the last row L it is row 2L - r, or L
+where the picture is too small to be mirrored."""
 
 CUT = """
 < ir_version: {ir_version}, opset_import: ["" : {opset}] >
@@ -67,6 +64,12 @@ cut (float[pictures, {channels}, padded_height, padded_width] whole, int64[2] si
 """
 
 
+def pad_graph(**known: int) -> onnx.ModelProto:
+    """The graph that pads; ``known`` are the numbers that stand in :data:`PAD` and :data:`CUT`."""
+    return parser.parse_model(PAD.format(rows=SIDE.format(one='row', whole='whole_height'),
+                                         columns=SIDE.format(one='column', whole='whole_width'), **known))
+
+
 def take_any_size(model: onnx.ModelProto, net: Restorer) -> onnx.ModelProto:
     """A graph that pads pictures as the network does, runs its graph on them and cuts the answer.
 
@@ -77,7 +80,7 @@ def take_any_size(model: onnx.ModelProto, net: Restorer) -> onnx.ModelProto:
     """
     known = {'ir_version': model.ir_version, 'opset': _opset(model), 'channels': net.in_ch, 'scale': net.scale,
              'multiple': net.multiple_of, 'mirrors': int(net.mirrors_ends)}
-    pad, cut = (parser.parse_model(text.format(**known)) for text in (PAD, CUT))
+    pad, cut = pad_graph(**known), parser.parse_model(CUT.format(**known))
     pad, cut = (compose.add_prefix(part, f'{part.graph.name}/', rename_inputs=False, rename_outputs=False)
                 for part in (pad, cut))
     model = compose.add_prefix(model, 'net/')

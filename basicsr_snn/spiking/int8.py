@@ -78,6 +78,12 @@ def round_to_bytes(weight: Tensor) -> tuple[Tensor, Tensor]:
     return codes.to(torch.int8), scale
 
 
+def has_int8_form(net: nn.Module) -> bool:
+    """Whether a network has layers that read spikes, and all of them read whole counts that 8 bits hold."""
+    layers = spiking_convs(net)
+    return bool(layers) and all(layer.fits_bytes for layer in layers)
+
+
 def to_int8(net: Net) -> Net:
     """A copy of a folded spiking network in which every convolution that reads spikes has weights of 8 bits.
 
@@ -89,9 +95,8 @@ def to_int8(net: Net) -> Net:
     Raises:
         UserError: It has no layer that reads spikes, one that reads floats, or counts that 8 bits do not hold.
     """
-    layers = spiking_convs(net)
-    if not layers or not all(layer.fits_bytes for layer in layers):
-        kinds = sorted({type(layer.neuron).__name__ for layer in layers if not layer.fits_bytes})
+    if not has_int8_form(net):
+        kinds = sorted({type(layer.neuron).__name__ for layer in spiking_convs(net) if not layer.fits_bytes})
         what = f'with {", ".join(kinds)}' if kinds else 'without spikes'
         raise UserError(f'the 8-bit form was asked of a network {what}; only layers that read whole spike counts of at '
                         'most 127 have it without calibration; take a spiking network, or leave --int8 out.')

@@ -125,7 +125,7 @@ class CameraNoiseDataset(GaussianDenoisingDataset):
         super().__init__({**opt, 'sigma': 0})
         self.opt = opt
 
-    def _training_pair(self, picture: np.ndarray, name: str) -> tuple[Tensor, Tensor, Tensor]:
+    def _training_pair(self, picture: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         clean = to_float(np.ascontiguousarray(self._augmented_crop(picture)))
         return self._pair(clean, np.random.default_rng(int(torch.randint(2**62, ()))))
 

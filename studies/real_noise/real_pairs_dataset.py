@@ -72,7 +72,7 @@ class RealPairsDataset(GaussianDenoisingDataset):
                             'take the pair out.')
         return np.concatenate(both, axis=2)
 
-    def _training_pair(self, picture: np.ndarray, name: str) -> tuple[Tensor, Tensor, Tensor]:
+    def _training_pair(self, picture: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         return self._test_pair(np.ascontiguousarray(self._augmented_crop(picture)))
 
     def _test_pair(self, picture: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
