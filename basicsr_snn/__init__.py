@@ -8,7 +8,7 @@ from basicsr_snn import compat
 compat.apply()
 
 from basicsr_snn import archs, data, losses, models  # noqa: E402
+from basicsr_snn.engines.placing import load  # noqa: E402
 from basicsr_snn.version import __version__  # noqa: E402
-from basicsr_snn.zoo import load  # noqa: E402
 
 __all__ = ['__version__', 'archs', 'compat', 'data', 'load', 'losses', 'models']

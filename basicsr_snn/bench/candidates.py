@@ -10,8 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from basicsr_snn.engines.placing import place
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference import contract
+from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
@@ -20,10 +22,14 @@ class Restorer(Protocol):
 
     Attributes:
         net: The network behind it, whose operations can be counted, or None.
+        spiking: Whether it spikes, where there is no ``net`` to tell; None: not known.
     """
 
     @property
     def net(self) -> contract.Restorer | None: ...
+
+    @property
+    def spiking(self) -> bool | None: ...
 
     def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
         """Restore (1, C, H, W) in 0..1, noise level (1,) on the 0..255 scale or None, to (1, C, H', W')."""
@@ -82,6 +88,7 @@ class BM3DRestorer:
     """BM3D, told the noise level; colour pictures by its RGB profile."""
 
     net = None
+    spiking = False
 
     def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
         import bm3d
@@ -94,6 +101,54 @@ class BM3DRestorer:
         else:
             restored = torch.from_numpy(bm3d.bm3d_rgb(picture[0].permute(1, 2, 0).numpy(), deviation)).permute(2, 0, 1)
         return restored.reshape(picture.shape).float()
+
+
+@dataclass(frozen=True)
+class PlacedCandidate:
+    """A network on an engine, whose operations are not counted: they are those of the row of torch.
+
+    Attributes:
+        trained_network: Network and weights.
+        engine: A name of :data:`basicsr_snn.engines.names.ENGINES`.
+    """
+
+    trained_network: TrainedNetwork
+    engine: str
+
+    @property
+    def name(self) -> str:
+        return f'{self.trained_network.name} ({self.engine})'
+
+    @property
+    def arch(self) -> str:
+        return self.trained_network.arch
+
+    @property
+    def trained(self) -> bool:
+        return self.trained_network.trained
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {**self.trained_network.fingerprint(), 'engine': self.engine}
+
+    def build(self) -> Restorer:
+        placed = place(self.trained_network, self.engine)
+        if placed.engine == 'torch':
+            return self.trained_network.build()
+        views = self.trained_network.views
+        return EngineRestorer(SelfEnsemble(placed.net, views) if views > 1 else placed.net, placed.int8 or None)
+
+
+class EngineRestorer:
+    """A network on an engine at work, one picture at a time, whole."""
+
+    net = None
+
+    def __init__(self, graph: contract.Restorer, spiking: bool | None) -> None:
+        self._graph = graph
+        self.spiking = spiking
+
+    def __call__(self, picture: Tensor, sigma: Tensor | None) -> Tensor:
+        return self._graph(picture)
 
 
 def with_own_names(candidates: Iterable[TrainedNetwork]) -> list[TrainedNetwork]:

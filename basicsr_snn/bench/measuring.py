@@ -44,20 +44,19 @@ def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[
     """
     restorer = candidate.build()
     counter = None if restorer.net is None else OperationCounter(restorer.net.network)
-    scores, seconds, pixels = [], 0.0, 0
+    scores = []
     for given, clean, sigma in pictures:
-        start = time.perf_counter()
         with counter or nullcontext():
             restored = restorer(given, sigma)
-        seconds, pixels = seconds + time.perf_counter() - start, pixels + given.shape[-1] * given.shape[-2]
         check_answer(restored, clean)
         if candidate.trained:
             scores.append(_scores(restored, clean))
         on_picture()
-    if counter is None:
-        return Row(candidate.name, candidate.arch, spiking=False, **_means(scores), s_per_mpx=seconds / pixels * 1e6)
-    report = counter.report()
     given, _, sigma = next(islice(pictures, 1))
+    if counter is None:
+        return Row(candidate.name, candidate.arch, spiking=restorer.spiking, **_means(scores),
+                   s_per_mpx=seconds_per_megapixel(restorer, given, sigma))
+    report = counter.report()
     return Row(candidate.name, candidate.arch, **_means(scores), **cost_columns(report),
                s_per_mpx=seconds_per_megapixel(restorer, given, sigma),
                peak_mb=peak_megabytes(restorer, given, sigma), details=cost_details(report))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basicsr_snn.cli.network_arguments import add_engine_argument
 from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
 from basicsr_snn.errors import UserError, one_line
 from basicsr_snn.inference.self_ensemble import VIEWS
@@ -42,6 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--views', type=int, default=1, choices=VIEWS,
                         help='each network restores so many flips and turns of a picture and answers with their mean; '
                              'they cost, and count, as time steps (default: 1)')
+    add_engine_argument(parser, 'torch', 'torch; others measure quality and speed, operations are counted in torch')
     add_picture_arguments(parser, 'the first option file', ', scores averaged over all their pictures')
     parser.add_argument('--in_ch', type=int, choices=(1, 3), default=3, help='with -i: grey or RGB (default: RGB)')
     parser.add_argument('--md', type=Path, metavar='F', help='write the table as Markdown')
@@ -117,14 +119,16 @@ def _writing(file: Path) -> Iterator[None]:
 
 
 def _candidates(args: argparse.Namespace) -> list[Candidate]:
-    from basicsr_snn.bench.candidates import BM3DCandidate, with_own_names
+    from basicsr_snn.bench.candidates import BM3DCandidate, PlacedCandidate, with_own_names
     from basicsr_snn.pipeline.option_files import network_of_option_file
     from basicsr_snn.zoo.trained_network import named_network, network_of_weight_file
 
     networks = [network.with_views(args.views)
                 for network in (*map(network_of_option_file, args.opt), *map(named_network, args.name),
                                 *map(network_of_weight_file, args.weights))]
-    return [*with_own_names(networks), *([BM3DCandidate()] if args.bm3d else [])]
+    named = with_own_names(networks)
+    placed = named if args.engine == 'torch' else [PlacedCandidate(network, args.engine) for network in named]
+    return [*placed, *([BM3DCandidate()] if args.bm3d else [])]
 
 
 def _pictures(args: argparse.Namespace, console: Console) -> EvaluationSet:

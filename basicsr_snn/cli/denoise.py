@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from basicsr_snn.cli.limit_argument import add_limit_argument
 from basicsr_snn.cli.network_arguments import (
     NAME_HELP,
+    add_engine_argument,
     add_weights_argument,
     check_network_arguments,
     trained_network,
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from basicsr_snn.images.scoring import Score
-    from basicsr_snn.inference.contract import Restorer
     from basicsr_snn.inference.denoising import Denoiser
+    from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -65,6 +66,8 @@ def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
                               'grey pictures the grey one)')
     network.add_argument('-opt', metavar='X.yml', help='option file whose network_g is built')
     add_weights_argument(parser)
+    add_engine_argument(parser, 'auto', 'auto: OpenVINO for shipped spiking networks, where it is installed and there '
+                                        'is no GPU; else torch')
     parser.add_argument('--sigma', type=_noise_level, metavar='S',
                         help='noise level: takes the student trained for it, else the blind one, for grey pictures the '
                              'grey one; with -n or -opt it is told to a network that takes one (default: that of '
@@ -225,7 +228,7 @@ class _Batch:
 
     def _announce(self, source: Path, name: str, denoiser: Denoiser, height: int, width: int, channels: int) -> None:
         if name:
-            self._say_once(f'{"colour" if channels == 3 else "grey"} pictures are restored by {name}')
+            self._say_once(f'{"colour" if channels == 3 else "grey"} pictures are restored {name}')
         if channels > denoiser.channels:
             self._say_once('colour pictures go through this grey network channel by channel')
         tile = denoiser.tile_for(height, width)
@@ -239,12 +242,14 @@ class _Batch:
 
 
 def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]]:
-    """From the channels of a picture to the network that restores it, with its name where the arguments name none."""
+    """From the channels of a picture to the network that restores it, and what is said of it: where it runs, if not in
+    torch, and which it is, if the arguments name none."""
     from basicsr_snn import zoo
+    from basicsr_snn.zoo.trained_network import shipped_network
 
     if args.opt or args.name or args.weights:
-        named = _denoiser(args)
-        return lambda channels: ('', named)
+        engine, named = _denoiser(args)
+        return lambda channels: (engine, named)
     level = args.noise if args.sigma is None else args.sigma
 
     @cache
@@ -252,32 +257,38 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], tuple[str, Denoiser]
         row = zoo.row(zoo.default_name(channels, level))
         contrast = row.contrast_for(level)
         told = '' if contrast == 1 else f', at {contrast:.2g} times the contrast, as it was trained for {row.noise}'
-        return row.name + told, _ready(args, zoo.load(row.name), contrast)
+        engine, denoiser = _ready(args, shipped_network(row.name), contrast)
+        return ' '.join(filter(None, (f'by {row.name}{told}', engine))), denoiser
 
     return choose
 
 
-def _denoiser(args: argparse.Namespace) -> Denoiser:
-    """The network that the arguments ask for."""
+def _denoiser(args: argparse.Namespace) -> tuple[str, Denoiser]:
+    """The network that the arguments ask for, after where it runs."""
     check_network_arguments(args)
-    net = trained_network(args).deployed()
-    if args.sigma is not None and not net.takes_sigma:
-        raise UserError(f'--sigma {args.sigma:g} was given, but {type(net.network).__name__} takes no noise level; '
-                        'leave out --sigma, or choose another network with -n.')
-    return _ready(args, net)
+    trained = trained_network(args)
+    engine, denoiser = _ready(args, trained)
+    if args.sigma is not None and not denoiser.net.takes_sigma:
+        raise UserError(f'--sigma {args.sigma:g} was given, but {trained.arch} takes no noise level; leave out '
+                        '--sigma, or choose another network with -n.')
+    return engine, denoiser
 
 
-def _ready(args: argparse.Namespace, net: Restorer, contrast: float = 1.0) -> Denoiser:
-    """A network on the GPU where there is one, told the noise level where it takes one."""
+def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 1.0) -> tuple[str, Denoiser]:
+    """A network on its engine, on the GPU where torch has one, told the noise level where it takes one; after where it
+    runs, in words, empty for torch."""
     import torch
 
+    from basicsr_snn.engines.placing import place
     from basicsr_snn.inference.denoising import Denoiser
     from basicsr_snn.inference.self_ensemble import SelfEnsemble
 
-    net.to('cuda' if torch.cuda.is_available() else 'cpu')
+    placed = place(trained, args.engine)
+    net = placed.net.to('cuda' if torch.cuda.is_available() else 'cpu')
     sigma = args.noise if args.sigma is None else args.sigma
     net = SelfEnsemble(net, args.views) if args.views > 1 else net
-    return Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast)
+    where = '' if placed.engine == 'torch' else f'on {placed.describe()}'
+    return where, Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast)
 
 
 def _score_table(scores: list[tuple[str, Score]]) -> Table:

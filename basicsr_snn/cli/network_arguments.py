@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basicsr_snn.engines.names import ENGINES
 from basicsr_snn.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', type=Path, metavar='W',
                         help='weight file: with -opt that of its network_g (default: its path: pretrain_network_g), '
                              'alone one that says which network it is of')
+
+
+def add_engine_argument(parser: argparse.ArgumentParser, default: str, what: str) -> None:
+    """Add ``--engine``."""
+    parser.add_argument('--engine', choices=ENGINES, default=default, help=f'where networks run (default: {what})')
 
 
 def check_network_arguments(args: argparse.Namespace) -> None:

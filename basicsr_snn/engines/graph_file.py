@@ -25,6 +25,8 @@ def graph_of(trained: TrainedNetwork, int8: bool) -> Path:
     Raises:
         UserError: It has no graph, packages are missing, or the file cannot be written.
     """
+    if int8 and trained.int8_file is not None:
+        return trained.int8_file
     file = cache_folder() / 'graphs' / f'{_fingerprint(trained, int8)}.onnx'
     if not file.is_file():
         try:

@@ -40,6 +40,7 @@ class SelfEnsemble(Restorer):
         self.views = views
         self.in_ch, self.scale, self.multiple_of = net.in_ch, net.scale, net.multiple_of
         self.takes_sigma, self.receptive_field, self.T = net.takes_sigma, net.receptive_field, net.T
+        self.compiles_sizes = net.compiles_sizes
 
     def forward(self, picture: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Restore (N, C, H, W) in 0..1; ``sigma`` as in :func:`basicsr_snn.inference.calling.restore`."""

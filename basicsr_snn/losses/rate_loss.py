@@ -57,14 +57,19 @@ class SpikeRateLoss(nn.Module):
         self.register_buffer('mean', torch.tensor(torch.nan))
 
     def forward(self, spikes: Sequence[Tensor], fan_outs: Sequence[float], pixels: int) -> Tensor:
-        within = bool(self.mean < self.target * (1 - MARGIN))  # false before the first batch
-        with torch.set_grad_enabled(not within):  # far below the budget there is no gradient to compute
+        with torch.set_grad_enabled(not self._is_far_below()):  # far below the budget there is no gradient to compute
             of_layers = (fan_out * counts.abs().sum() for counts, fan_out in zip(spikes, fan_outs, strict=True))
             operations = reduce(operator.add, of_layers) / pixels
         batch = operations.detach()
         of_all = mean_over_processes(batch)
         self.mean.copy_(torch.where(self.mean.isnan(), of_all, torch.lerp(self.mean, of_all, 1 - MEMORY)))
         return self.loss_weight * F.relu((self.mean + operations - batch) / self.target - 1)
+
+
+    def _is_far_below(self) -> bool:
+        """False before the first batch, and while a CUDA graph is captured, which cannot ask."""
+        capturing = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+        return not capturing and bool(self.mean < self.target * (1 - MARGIN))
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -94,6 +94,12 @@ class ANNSNNDistillModel(SNNModel):
             super().setup_optimizers()
             self.add_optimizer(own, groups_by_decay(trained))
 
+    def reason_against_replaying(self) -> str:
+        falls = (self.opt['distill'].get('schedule') or {}).get('type', 'constant') != 'constant'
+        if falls or self.until < math.inf or isinstance(self.teaching, CotrainedTwin):
+            return 'what the teacher weighs changes on the way'
+        return super().reason_against_replaying()
+
     def compute_losses(self, batch: Batch, current_iter: int) -> OrderedDict[str, Tensor]:
         if current_iter > self.until:
             return super().compute_losses(batch, current_iter)

@@ -14,12 +14,10 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.losses.fft_loss import FFTLoss
 from basicsr_snn.losses.rate_loss import MEMORY
+from basicsr_snn.models.replayed_step import WARM_UP, move_average
 from basicsr_snn.spiking.blocks import SpikingConv, fan_out_of, spiking_convs
 from basicsr_snn.spiking.neurons.phase import PhaseIF
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
-
-WARM_UP = 3
-"""Steps that run before the capture: kernels are compiled and convolution algorithms chosen in them."""
 
 MSE_SCALE = 16.0
 """Of the squared error beside the absolute one: with it both have gradients of about the same norm near 31 dB."""
@@ -122,7 +120,7 @@ class CapturedStep:
         # With it the fused step leaves weights and moments as they are; torch's stub does not know it.
         self.optimizer.found_inf = failed  # type: ignore[attr-defined]
         self.optimizer.step()
-        self._average()
+        move_average(self.average, self.net, self.decay)
         self.broken.add_(failed)
         told = torch.stack([torch.ones_like(norm), absolute.detach(), squared.detach(), norm])
         self.sums.add_(torch.nan_to_num(told))
@@ -135,16 +133,6 @@ class CapturedStep:
         self.operations.copy_(torch.lerp(self.operations, torch.nan_to_num(batch), 1 - MEMORY))
         excess = (self.operations + operations - batch) / rate['target'] - 1
         return rate.get('loss_weight', 0.01) * excess.relu()
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        averaged: list[Tensor] = list(self.average.parameters())
-        current: list[Tensor] = list(self.net.parameters())
-        moved = torch._foreach_sub(current, averaged)
-        torch._foreach_mul_(moved, 1 - self.decay)
-        torch._foreach_add_(averaged, moved)
-        for kept, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
-            kept.copy_(buffer)
 
 
 def send_values(net: nn.Module, fused: bool) -> list[tuple[SpikingConv, float]]:

@@ -24,6 +24,7 @@ from basicsr_snn.inference.calling import deployed, restore, to_channels_last
 from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.tiling import TILE_PAD
 from basicsr_snn.models.divergence import Divergence, Step, advise, gradient_norm
+from basicsr_snn.models.replayed_step import ReplayedStep, Taken, move_average, rates_as_numbers
 from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
@@ -54,7 +55,9 @@ class SNNModel(SRModel):
     ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
     step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
     bfloat16 where that is safe (torch.autocast); it pays on GPUs and on CPUs with AMX, and costs time on others.
-    Neurons stay in float32.
+    Neurons stay in float32. ``train.cuda_graph: true`` captures the whole step of one GPU and replays it
+    (:class:`basicsr_snn.models.replayed_step.ReplayedStep`), so that a small network does not wait for its launches;
+    where that cannot be, the log says why and the training runs as ever.
 
     .. code-block:: yaml
 
@@ -114,7 +117,26 @@ class SNNModel(SRModel):
         self.grad_clip = train_opt.get('grad_clip')
         self.amp = bool(train_opt.get('amp'))
         self.micro_batches = train_opt.get('micro_batches', 1)
+        self.replayed: ReplayedStep | None = None  # begins with the first step, when what is resumed is in place
+        self.replays = bool(train_opt.get('cuda_graph')) and self._can_replay()
         super().init_training_settings()
+
+    def _can_replay(self) -> bool:
+        reason = self.reason_against_replaying()
+        if reason:
+            get_root_logger().warning(f'train: cuda_graph has no effect: {reason}.')
+        return not reason
+
+    def reason_against_replaying(self) -> str:
+        """Why the step can't be captured and replayed, in words; empty if it can."""
+        if self.device.type != 'cuda':
+            return 'there is no GPU'
+        if self.opt.get('dist') or self.opt.get('num_gpu', 1) > 1:
+            return 'several GPUs train'
+        kind = self.opt['train']['optim_g'].get('type')
+        if 'capturable' not in inspect.signature(getattr(torch.optim, str(kind), object)).parameters:
+            return f'{kind} reads its state on the host; AdamW does not'
+        return 'tandem changes the network on the way' if self.tandem else ''
 
     def refuse_phase_coding(self) -> None:
         """Phase coding trains as whole counts of a single step: no budget of its digits, no picture of each step."""
@@ -197,6 +219,9 @@ class SNNModel(SRModel):
         seed_step(self.opt.get('manual_seed') or 0, self.opt.get('rank', 0), current_iter)
         logged = current_iter % self.opt['logger']['print_freq'] == 0
         counter = OperationCounter(self.get_bare_model(self.net_g)) if logged else None
+        if self.replays and counter is None:
+            self._replay_step(current_iter)
+            return
         if self.tandem:
             for net in (self.get_bare_model(self.net_g), *([self.net_g_ema] if self.ema_decay > 0 else [])):
                 self.tandem.apply(net, current_iter)
@@ -204,14 +229,52 @@ class SNNModel(SRModel):
             optimizer.zero_grad(set_to_none=True)
         self.loss_terms = self.accumulate_gradients(self.batch, current_iter, counter or nullcontext())
         self.training_cost = counter.report() if counter else None
-        norms = [gradient_norm((p for group in optimizer.param_groups for p in group['params']), self.grad_clip)
-                 for optimizer in self.optimizers]
+        norms = self.gradient_norms()
         if not self.divergence.allows(current_iter, Step(self.pictures, self.sigma, self.loss_terms), norms):
             return
         for optimizer in self.optimizers:
             optimizer.step()
         if self.ema_decay > 0:
             self.model_ema(decay=ema_decay_at(current_iter, self.ema_decay))
+
+    def _replay_step(self, current_iter: int) -> None:
+        if self.replayed is None:
+            self.replayed = ReplayedStep(self._take_step, self.optimizers, self.device)
+        taken = self.replayed(self.batch, ema_decay_at(current_iter, self.ema_decay))
+        self.loss_terms, self.training_cost = taken.terms, None
+        self.divergence.allows(current_iter, Step(self.pictures, self.sigma, taken.terms), taken.norms)
+
+    def _take_step(self, batch: Batch, decay: Tensor) -> Taken:
+        """One whole step in which the host reads nothing."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        terms = self.accumulate_gradients(batch, 0, nullcontext())
+        norms = self.gradient_norms()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if self.ema_decay > 0:
+            move_average(self.net_g_ema, self.get_bare_model(self.net_g), decay)
+        return Taken(terms, norms)
+
+    def gradient_norms(self) -> list[Tensor]:
+        """The norm of the gradients of each optimiser's parameters, which are clipped."""
+        return [gradient_norm((p for group in optimizer.param_groups for p in group['params']), self.grad_clip)
+                for optimizer in self.optimizers]
+
+    def _set_lr(self, lr_groups_l: list[list[float]]) -> None:
+        for optimizer, rates in zip(self.optimizers, lr_groups_l, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                if isinstance(group['lr'], Tensor):
+                    group['lr'].fill_(rate)
+                else:
+                    group['lr'] = rate
+
+    def get_current_learning_rate(self) -> list[float]:
+        return [float(group['lr']) for group in self.optimizers[0].param_groups]
+
+    def save_training_state(self, epoch: int, current_iter: int) -> None:
+        with rates_as_numbers(self.optimizers):
+            super().save_training_state(epoch, current_iter)
 
     def accumulate_gradients(self, batch: Batch, current_iter: int,
                              counting: AbstractContextManager) -> OrderedDict[str, Tensor]:

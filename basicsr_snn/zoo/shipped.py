@@ -56,6 +56,12 @@ class Row:
         return FOLDER / self.file
 
     @property
+    def int8_file(self) -> Path | None:
+        """The 8-bit form that ships beside the weights, an ONNX file; None: there is none."""
+        file = int8_file_of(self.name)
+        return file if file.is_file() else None
+
+    @property
     def card(self) -> Card:
         """What its weight file would say of itself; those that ship are older than that."""
         return Card(self.network, self.noise, licence=self.licence)
@@ -64,6 +70,11 @@ class Row:
         """Factor on the contrast of pictures with noise ``sigma`` that gives them the one level the network was trained
         for; 1 for a network of many levels, or where the level is not known."""
         return 1.0 if sigma is None or isinstance(self.noise, list) else self.noise / max(sigma, 1.0)
+
+
+def int8_file_of(name: str) -> Path:
+    """Where the 8-bit form of a shipped network lies; ``tools/write_int8.py`` writes it."""
+    return FOLDER / f'{name}.int8.onnx'
 
 
 @cache

@@ -36,6 +36,7 @@ class TrainedNetwork:
         strict: Whether names, shapes and the network of the file must agree.
         views: Flips and turns of each picture that it restores, a self-ensemble.
         card: What is known of its weights beside, where that is known before they are read.
+        int8_file: The same weights in the 8-bit form, an ONNX file; None: there is no such file.
     """
 
     name: str
@@ -45,6 +46,7 @@ class TrainedNetwork:
     strict: bool = True
     views: int = 1
     card: Card | None = None
+    int8_file: Path | None = None
 
     @property
     def arch(self) -> str:
@@ -60,7 +62,7 @@ class TrainedNetwork:
 
     def with_weights(self, file: Path) -> TrainedNetwork:
         """The same with the weights of another file."""
-        return replace(self, weights=Path(file).expanduser())
+        return replace(self, weights=Path(file).expanduser(), int8_file=None)
 
     def with_views(self, views: int) -> TrainedNetwork:
         """The same on so many flips and turns of each picture, which its name then tells."""
@@ -109,6 +111,8 @@ class NetworkRestorer:
         net: In eval mode, without gradients, on its device.
     """
 
+    spiking = None
+
     def __init__(self, net: Restorer) -> None:
         self.net = net
         self._device = next((tensor.device for tensor in net.parameters()), torch.device('cpu'))
@@ -139,7 +143,7 @@ def shipped_network(name: str) -> TrainedNetwork:
     if found.path.is_file() and sha256_of(found.path) != found.sha256:
         raise UserError(f'{found.path} is not the file that was shipped (sha256 {sha256_of(found.path)[:8]}..., '
                         f'not {found.sha256[:8]}...); install basicsr_snn again.')
-    return TrainedNetwork(found.name, found.network, found.path, card=found.card)
+    return TrainedNetwork(found.name, found.network, found.path, card=found.card, int8_file=found.int8_file)
 
 
 def network_of_weight_file(file: str | Path) -> TrainedNetwork:
@@ -164,20 +168,3 @@ def named_network(name: str | Path) -> TrainedNetwork:
     if path.suffix in SUFFIXES or len(path.parts) > 1 or path.is_file():
         return network_of_weight_file(path)
     return shipped_network(str(name))
-
-
-def load(name: str | Path) -> Restorer:
-    """Load a network, ready for inference; threads may share it.
-
-    Args:
-        name: A name of ``basicsr-snn list``, or the path of a weight file that says which network it is of, as those
-            of trainings do.
-
-    Returns:
-        The network in eval mode, folded, without gradients: float (N, C, H, W) in 0..1 to the same, any H, W >= 1.
-
-    Raises:
-        UserError: Unknown name, a shipped weight file that was changed since, a weight file that does not say which
-            network it is of.
-    """
-    return named_network(name).deployed()

@@ -20,7 +20,7 @@ from rich.progress import track
 from skimage.util import random_noise
 from torch import nn
 
-from basicsr_snn import zoo
+from basicsr_snn import load
 from basicsr_snn.images.files import read_picture
 from basicsr_snn.images.listing import list_pictures
 from basicsr_snn.images.scoring import eight_bits, psnr
@@ -82,7 +82,7 @@ def mean_psnr(net: nn.Module | None, pairs: Iterator[tuple[np.ndarray, np.ndarra
 
 
 def networks(args: argparse.Namespace) -> dict[str, nn.Module | None]:
-    found: dict[str, nn.Module | None] = {'degraded': None, **{name: zoo.load(name) for name in args.name}}
+    found: dict[str, nn.Module | None] = {'degraded': None, **{name: load(name) for name in args.name}}
     for given in args.trained:
         options, weights = given.split('=')
         network = read_options(options)['network_g']

@@ -48,6 +48,18 @@ def test_views_are_in_the_name_and_in_the_costs(folder, tmp_path):
     assert twice['psnr'] != once['psnr']
 
 
+def test_an_engine_has_scores_and_speed(folder, tmp_path):
+    pytest.importorskip('openvino')
+    command = ['bench', '-n', 'spikerir_tiny_color25', '-i', str(folder), '--noise', '25', '--views', '2', '--csv']
+    assert main([*command, 'torch.csv']) == 0
+    assert main([*command, 'fast.csv', '--engine', 'openvino']) == 0
+    (there,), (here,) = read_csv(tmp_path / 'fast.csv'), read_csv(tmp_path / 'torch.csv')
+    assert (there['name'], there['spiking']) == ('spikerir_tiny_color25, 2 views (openvino)', 'true')
+    assert float(there['psnr']) == pytest.approx(float(here['psnr']), abs=0.1)
+    assert (there['macs_per_px'], there['error']) == ('', '')
+    assert float(there['s_per_mpx']) > 0
+
+
 def test_rows_are_used_again_until_the_pictures_change(folder, tmp_path, monkeypatch):
     measured = []
 

@@ -90,7 +90,8 @@ def test_grey_noise_of_another_level_than_was_trained_for_is_removed(tmp_path, c
 def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level, colour):
     stored = save(tmp_path / 'in' / 'colour.png', smooth_picture(13, 10, 3))
     grey = save(tmp_path / 'in' / 'grey.png', smooth_picture(13, 10))
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *(() if level is None else ('--sigma', level))) == 0
+    told = () if level is None else ('--sigma', level)
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--engine', 'torch', *told) == 0
     said = capsys.readouterr().err
     assert f'colour pictures are restored by spikerir_small_{colour}\n' in said
     at = '' if level is None else f', at {25 / level:.2g} times the contrast, as it was trained for 25'
@@ -102,6 +103,25 @@ def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level
     restored = (load('spikerir_small_gray25')((given - 0.5) * factor + 0.5) - 0.5) / factor + 0.5
     np.testing.assert_allclose(read(tmp_path / 'out' / 'grey.png').astype(int),
                                restored[0, 0].mul(255).round().clamp(0, 255), atol=1)
+
+
+@pytest.mark.parametrize(('engine', 'words'), [('openvino', 'OpenVINO'), ('auto', 'OpenVINO'),
+                                               ('onnxruntime', 'ONNX Runtime')])
+def test_an_engine_restores_what_torch_restores(tmp_path, capsys, monkeypatch, engine, words):
+    for package in ('openvino', 'onnxruntime'):
+        pytest.importorskip(package)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    save(tmp_path / 'in' / 'a.png', smooth_picture(61, 90, 3))
+    scores = {}
+    for chosen in ('torch', engine):
+        assert denoise('-i', tmp_path / 'in', '-o', tmp_path / chosen, '--noise', 25, '--gt', '--engine', chosen) == 0
+        told = capsys.readouterr()
+        scores[chosen] = float(re.search(r'a\.png\D+[\d.]+\D+([\d.]+)', told.out).group(1))
+    assert f'colour pictures are restored by spikerir_small_color25 on {words}, int8\n' in told.err
+    assert scores[engine] == pytest.approx(scores['torch'], abs=0.1)  # 8-bit weights, a smooth picture
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'tiles', '--engine', engine, '-t', 24, '--views', 2,
+                   '-n', 'spikerir_tiny_color25') == 0
+    assert 'colour pictures are restored on' in capsys.readouterr().err
 
 
 def test_sixteen_bits_stay_sixteen(tmp_path, small):

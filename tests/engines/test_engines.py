@@ -6,12 +6,18 @@ import threading
 import pytest
 import torch
 
-from basicsr_snn import engines, load
-from basicsr_snn.engines import ENGINES, graph_file, place
+from basicsr_snn import load, zoo
+from basicsr_snn.engines import graph_file, placing
+from basicsr_snn.engines.names import ENGINES
+from basicsr_snn.engines.placing import place
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.files import read_picture, to_float, to_tensor
+from basicsr_snn.images.noise import add_gaussian_noise
+from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.tiling import tiled_forward
-from basicsr_snn.spiking.int8 import to_int8
+from basicsr_snn.installation import shared_files
+from basicsr_snn.spiking.int8 import has_int8_form, to_int8
 from basicsr_snn.zoo.trained_network import TrainedNetwork, shipped_network
 
 SMALL = TrainedNetwork('small', {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}, None)
@@ -94,10 +100,45 @@ def test_auto_is_torch_for_a_network_without_8_bit_form(name):
 
 
 def test_auto_is_torch_where_openvino_is_not_installed(monkeypatch):
-    monkeypatch.setattr(engines, 'is_installed', lambda package: False)
-    assert place(SMALL, 'auto').engine == 'torch'
+    monkeypatch.setattr(placing, 'is_installed', lambda package: False)
+    assert place(shipped_network('spikerir_small_color25'), 'auto').engine == 'torch'
     with pytest.raises(UserError, match='--engine openvino needs the package openvino.*pip install'):
         place(SMALL, 'openvino')
+
+
+def test_a_network_that_is_told_a_level_stays_in_torch():
+    pytest.importorskip('onnxruntime')
+    with pytest.raises(UserError, match='FFDNet is told the noise level, which only --engine torch does'):
+        place(shipped_network('ffdnet_color'), 'onnxruntime')
+
+
+@pytest.mark.parametrize('row', [row for row in zoo.rows() if row.int8_file], ids=lambda row: row.name)
+def test_8_bit_files_that_ship_are_of_the_weights_that_ship(row):
+    onnx = pytest.importorskip('onnx')
+    told = {one.key: one.value for one in onnx.load(row.int8_file).metadata_props}
+    assert told['weights_sha256'] == row.sha256, 'run tools/write_int8.py'
+
+
+def test_every_network_with_an_8_bit_form_ships_it():
+    without = [row.name for row in zoo.rows() if row.int8_file is None and has_int8_form(zoo.build(row.network))]
+    assert without == []
+
+
+@pytest.mark.parametrize('engine', GRAPHS)
+def test_a_shipped_network_restores_as_in_torch(engine):
+    pytest.importorskip(engine)
+    net = load('spikerir_tiny_color25', engine)
+    clean = read_picture(shared_files() / 'datasets/demo/val/dogs.png').stored[:96, :130]
+    noisy = to_tensor(add_gaussian_noise(to_float(clean), 25))[None]
+    here, there = (eight_bits(one(noisy)) for one in (load('spikerir_tiny_color25'), net))
+    assert psnr(there, here) > 45
+    assert abs(psnr(there, clean) - psnr(here, clean)) < 0.01
+
+
+def test_other_weights_leave_the_shipped_file(tmp_path):
+    shipped = shipped_network('spikerir_tiny_color25')
+    assert graph_file.graph_of(shipped, True) == shipped.int8_file
+    assert shipped.with_weights(tmp_path / 'w.pth').int8_file is None
 
 
 def test_unknown_engines_are_refused():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from basicsr_snn import zoo
+from basicsr_snn import load
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.ffdnet_arch import FFDNet
 from basicsr_snn.archs.spikerir_arch import SIZES, SpikerIR
@@ -72,7 +72,7 @@ def test_declared_field_is_what_the_convolutions_add_up_to(net):
 @pytest.mark.parametrize(('name', 'field'), [('spikerir_small_color25', 36), ('ffdnet_color', 25),
                                              ('dncnn_color_blind', 20)])
 def test_fields_of_shipped_networks(name, field):
-    net = zoo.load(name)
+    net = load(name)
     assert net.receptive_field == field
     assert SelfEnsemble(net, 8).receptive_field == field
 

@@ -76,6 +76,46 @@ def test_training_steps_equal_those_of_the_cpu(work, options):
     assert_close(*(model.net_g_ema.state_dict() for model in models))
 
 
+@pytest.mark.parametrize('options', [training, distilling])
+def test_a_captured_step_is_the_plain_step(work, options):
+    models = []
+    for graph in (False, True):
+        settings = options(network_g=SMALL)
+        settings['train']['cuda_graph'] = graph
+        settings['logger']['print_freq'] = 4
+        models.append(model_on(GPU, settings))
+    for iteration in range(1, 10):
+        for model in models:
+            model.update_learning_rate(iteration)
+            model.feed_data(batch(32))
+            model.optimize_parameters(iteration)
+    plain, graph = (model.get_current_log() for model in models)
+    assert models[1].replayed._graph is not None
+    assert [graph[key] for key in plain if key.startswith('l_')] == pytest.approx(
+        [plain[key] for key in plain if key.startswith('l_')], abs=1e-3)
+    assert_close(*(model.net_g_ema.state_dict() for model in models), tolerance=1e-2)
+
+
+def test_a_step_that_cannot_be_captured_is_told_and_taken(work, caplog, monkeypatch):
+    settings = training(network_g=SMALL)
+    settings['train']['cuda_graph'] = True
+    settings['logger']['print_freq'] = 100
+    model = model_on(GPU, settings)
+    plain = model.student_losses
+
+    def waiting(given):
+        restored, terms = plain(given)
+        float(terms['l_pix'])
+        return restored, terms
+
+    monkeypatch.setattr(model, 'student_losses', waiting)
+    for iteration in range(1, 7):
+        model.feed_data(batch(32))
+        model.optimize_parameters(iteration)
+    assert 'this step cannot be captured' in caplog.text
+    assert model.get_current_log()['l_pix'] > 0
+
+
 def test_mixed_precision_trains(work):
     settings = training(network_g=SMALL)
     settings['train']['amp'] = 'bf16'

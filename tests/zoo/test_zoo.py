@@ -269,7 +269,7 @@ def test_networks_of_option_files_find_shipped_weights_from_any_folder(tmp_path,
     monkeypatch.chdir(tmp_path)
     network = TrainedNetwork('x', {'type': 'FFDNet', 'in_nc': 3, 'out_nc': 3, 'nc': 96, 'nb': 12},
                              Path('basicsr_snn/zoo/ffdnet_color.pth'))
-    shipped = zoo.load('ffdnet_color').state_dict()
+    shipped = load('ffdnet_color').state_dict()
     assert_same_weights(network.loaded(), shipped)
     pretrained = zoo.build({'type': 'PretrainedANN', 'path': 'basicsr_snn/zoo/dncnn_color_blind.pth'})
     assert sum(p.numel() for p in pretrained.parameters()) == 668_227

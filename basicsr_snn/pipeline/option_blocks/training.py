@@ -50,6 +50,8 @@ class Train(StockTrain, kw_only=True):
                                            {'type': 'SpikeRateLoss', 'target': 20000}, builds='loss')] = None
     micro_batches: Annotated[Count, says('Parts in which a batch is run, to save memory; gradients add up.')] = 1
     amp: Annotated[bool, says('Whether to compute the network in bfloat16 where that is safe.')] = False
+    cuda_graph: Annotated[bool, says(
+        'Whether one GPU replays the whole step as a CUDA graph, without waiting for launches.')] = False
     every_step: Annotated[bool, says(
         'Whether losses see the running mean of the picture after each time step (arXiv 2501.15925).')] = False
     tandem: Annotated[Tandem | None, says('Progressive training from ANN to SNN.')] = None
