@@ -124,7 +124,7 @@ def hold_rates_in_tensors(optimizer: torch.optim.Optimizer, device: torch.device
 def rates_as_numbers(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
     """Context in which the groups of optimisers are as without a captured step, for a state that any training reads."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    held = [{key: group[key] for key in ('lr', 'capturable') if key in group} for group in groups]
+    held: list[dict[str, Any]] = [{key: group[key] for key in ('lr', 'capturable') if key in group} for group in groups]
     for group in groups:
         if isinstance(group['lr'], Tensor):
             group['lr'] = group['lr'].item()
