@@ -45,7 +45,7 @@ WARM_UP = 0.02
 
 def network_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     row = yaml.safe_load((zoo.FOLDER / f'{plan["like"]}.yml').read_text(encoding='utf-8'))
-    return {**row['network'], **{key: plan[key] for key in ('channels', 'blocks') if key in plan}}
+    return {**row['network'], **{key: plan[key] for key in ('size', 'channels', 'blocks') if key in plan}}
 
 
 def read_sets(folders: Mapping[Path, int], in_ch: int, validation: bool) -> list[list[np.ndarray]]:

@@ -2,30 +2,114 @@
 
 ``python tools/ship.py -opt X.yml --name NAME --task "colour denoising, sigma 25"`` reads what the training
 left under ``experiments/``: the last weights and the logs, from which steps, hours and validation scores are taken.
+``python tools/ship.py --kit OUT --plan fine_color25 --name NAME --task ...`` does it with what ``gpu_kit.py -o OUT``
+brought back, and measures the validation score itself.
 """
 from __future__ import annotations
 
 import argparse
 import csv
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import basicsr_snn  # noqa: F401 - before basicsr
 
 # isort: split
+import numpy as np
 import torch
 import yaml
+from gpu_kit import LIST, psnr_of
+from gpu_kit import network_of as network_of_plan
+from torch import Tensor
 
 from basicsr_snn import zoo
 from basicsr_snn.bench.training_log import read_training_log
+from basicsr_snn.data.picture_source import open_source
+from basicsr_snn.images.files import to_channels
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.neurons import neurons_in
 from basicsr_snn.spiking.ternary import packed_state
-from basicsr_snn.weight_files.card import card_of_options
+from basicsr_snn.version import __version__
+from basicsr_snn.weight_files.card import Card
+from basicsr_snn.zoo.weights import load_weights
 
 CURVES = Path(__file__).with_name('results') / 'curves.csv'
-LICENCE = 'Apache-2.0; trained on BSD432, pictures released for non-commercial research and education'
+TERMS = 'pictures released for non-commercial research and education'
+LICENCE = f'Apache-2.0; trained on BSD432, {TERMS}'
+LICENCE_OF_KIT = f'Apache-2.0; trained on BSD432 and on pictures of ImageNet, {TERMS}'
+VALIDATION = Path('datasets/BSD432'), 32
+"""Folder of the validation pictures, and how many at its end they are."""
+BLIND_LEVEL = 25
+END = re.compile(r'end (\S+) (\d+) steps')
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that ended.
+
+    Attributes:
+        network: Its ``network_g`` block in plain YAML types.
+        weights: The entry that ships.
+        noise: One level, or the lowest and the highest.
+        source: The command that trained it.
+        training: Its model card.
+        curve: (step, validation PSNR).
+    """
+
+    network: dict[str, Any]
+    weights: Mapping[str, Tensor]
+    noise: float | list[float]
+    licence: str
+    source: str
+    training: dict[str, Any]
+    curve: list[tuple[int, float]]
+
+
+def trained_by_options(args: argparse.Namespace) -> Trained:
+    """What BasicSR's training of an option file left."""
+    options = read_options(args.opt)
+    folder = args.experiments / options['name']
+    file = folder / 'models/net_g_latest.pth'
+    log = read_training_log(folder)
+    data = options['datasets']['train']
+    training = {
+        'options': str(args.opt), 'data': f'{data["dataroot_gt"]}[{data["subset"][0]}:{data["subset"][1]}]',
+        'steps': log.curve[-1][0], 'batch': f'{data["batch_size_per_gpu"]}x{data["gt_size"]}x{data["gt_size"]}',
+        'seed': options['manual_seed'], 'hours': round(log.hours, 2), 'hardware': args.hardware, 'entry': args.entry,
+        'val_psnr': round(log.curve[-1][1], 3),
+        'starts_from': args.starts_from or (options.get('path') or {}).get('pretrain_network_g')}
+    return Trained(network_of(options), torch.load(file, weights_only=True)[args.entry],
+                   data.get('sigma', data.get('sigma_range')), LICENCE, f'basicsr-snn train -opt {args.opt}',
+                   training, log.curve)
+
+
+def trained_by_kit(args: argparse.Namespace) -> Trained:
+    """What ``gpu_kit.py`` brought back."""
+    plan = next(plan for plan in yaml.safe_load(LIST.read_text(encoding='utf-8')) if plan['name'] == args.plan)
+    network, file, noise = network_of_plan(plan), args.kit / f'{args.plan}.pth', plan.get('sigma', 25)
+    ends = END.findall((args.kit / 'log.txt').read_text(encoding='utf-8'))
+    steps = next(int(steps) for name, steps in ends if name == args.plan)
+    psnr = validated(network, file, args.entry, BLIND_LEVEL if isinstance(noise, list) else noise)
+    training = {'options': 'tools/gpu_trainings.yml', 'data': args.data, 'steps': steps, 'batch': args.batch,
+                'seed': args.seed, 'hours': args.hours, 'hardware': args.hardware, 'entry': args.entry,
+                'val_psnr': round(psnr, 3), 'starts_from': args.starts_from}
+    return Trained(network, torch.load(file, weights_only=True)[args.entry], noise, LICENCE_OF_KIT,
+                   f'python tools/gpu_kit.py --names {args.plan}', training, [(steps, psnr)])
+
+
+def validated(network: dict[str, Any], file: Path, entry: str, sigma: float) -> float:
+    """PSNR in dB of the folded network on the validation pictures."""
+    net = zoo.build(network)
+    load_weights(net, file, entry)
+    folded, in_ch, (folder, count) = deployed(net), network['in_ch'], VALIDATION
+    source = open_source(folder)
+    places = range(len(source.names))[-count:]
+    pictures = (to_channels(source.read(place), in_ch, source.names[place]) for place in places)
+    return float(np.mean([psnr_of(folded, picture, sigma, torch.device('cpu')) for picture in pictures]))
 
 
 def write_curve(name: str, curve: list[tuple[int, float]], goes_on: bool) -> None:
@@ -53,51 +137,52 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool) -> str:
+    """Write weights, row and curve; the text of the row."""
+    built = zoo.build(trained.network)
+    file = zoo.FOLDER / f'{name}.pth'
+    shipped_before = zoo.sha256_of(file) if file.exists() else None
+    card = Card(trained.network, trained.noise, licence=trained.licence, version=__version__)
+    torch.save(card.on(packed_state(trained.weights, built)), file)
+    if not goes_on or zoo.sha256_of(file) != shipped_before:  # else the curve has these steps
+        write_curve(name, trained.curve, goes_on)
+    neurons = neurons_in(built)
+    spiking = any(neuron.is_spiking for neuron in neurons)
+    row = {
+        'name': name, 'task': task, 'role': 'student', 'file': file.name, 'sha256': zoo.sha256_of(file),
+        'network': trained.network, 'neuron': trained.network.get('neuron', {}).get('type', 'SignedILIF'),
+        'T': trained.network.get('T', 1) if spiking else None,
+        'D': max(neuron.max_count for neuron in neurons) if spiking else None,
+        'noise': trained.noise, 'licence': trained.licence, 'source': trained.source, 'training': trained.training,
+        'notes': notes,
+    }
+    text = yaml.safe_dump(row, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    (zoo.FOLDER / f'{name}.yml').write_text(text, encoding='utf-8')
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('-opt', required=True, type=Path)
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument('-opt', type=Path, help='option file of a training under --experiments')
+    way.add_argument('--kit', type=Path, help='folder that gpu_kit.py wrote')
     parser.add_argument('--name', required=True, help='name in the zoo')
     parser.add_argument('--task', required=True)
     parser.add_argument('--experiments', type=Path, default=Path('experiments'))
     parser.add_argument('--entry', default='params_ema', help='of the weight file (default: %(default)s)')
     parser.add_argument('--goes-on', action='store_true', help='a training that starts from what ships under this name')
+    parser.add_argument('--starts-from', help='what it began with, if not what the option file says')
     parser.add_argument('--hardware', default='one shared CPU core', help='for the model card (default: %(default)s)')
     parser.add_argument('--notes', default='')
+    kit = parser.add_argument_group('with --kit')
+    kit.add_argument('--plan', help='name in gpu_trainings.yml')
+    kit.add_argument('--data', help='pictures, for the model card')
+    kit.add_argument('--batch', default='32x64x64')
+    kit.add_argument('--seed', type=int, default=0)
+    kit.add_argument('--hours', type=float)
     args = parser.parse_args()
-    options = read_options(args.opt)
-    folder = args.experiments / options['name']
-    network = network_of(options)
-    weights = torch.load(folder / 'models/net_g_latest.pth', weights_only=True)[args.entry]
-    built = zoo.build(network)
-    file = zoo.FOLDER / f'{args.name}.pth'
-    shipped_before = zoo.sha256_of(file) if file.exists() else None
-    card = replace(card_of_options(options), network_g=network, licence=LICENCE)
-    torch.save(card.on(packed_state(weights, built)), file)
-    log = read_training_log(folder)
-    if not args.goes_on or zoo.sha256_of(file) != shipped_before:  # else the curve has these steps
-        write_curve(args.name, log.curve, args.goes_on)
-    train = options['datasets']['train']
-    neurons = neurons_in(built)
-    spiking = any(neuron.is_spiking for neuron in neurons)
-    start = (options.get('path') or {}).get('pretrain_network_g')
-    row = {
-        'name': args.name, 'task': args.task, 'role': 'student', 'file': file.name,
-        'sha256': zoo.sha256_of(file), 'network': network,
-        'neuron': network.get('neuron', {}).get('type', 'SignedILIF'), 'T': network.get('T', 1) if spiking else None,
-        'D': max(neuron.max_count for neuron in neurons) if spiking else None,
-        'noise': train.get('sigma', train.get('sigma_range')), 'licence': LICENCE,
-        'source': f'basicsr-snn train -opt {args.opt}',
-        'training': {
-            'options': str(args.opt), 'data': f'{train["dataroot_gt"]}[{train["subset"][0]}:{train["subset"][1]}]',
-            'steps': log.curve[-1][0], 'batch': f'{train["batch_size_per_gpu"]}x{train["gt_size"]}x{train["gt_size"]}',
-            'seed': options['manual_seed'], 'hours': round(log.hours, 2), 'hardware': args.hardware,
-            'entry': args.entry, 'val_psnr': round(log.curve[-1][1], 3),
-            'starts_from': start},
-        'notes': args.notes,
-    }
-    text = yaml.safe_dump(row, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
-    (zoo.FOLDER / f'{args.name}.yml').write_text(text, encoding='utf-8')
-    print(text)
+    trained = trained_by_options(args) if args.opt else trained_by_kit(args)
+    print(ship(trained, args.name, args.task, args.notes, args.goes_on))
 
 
 if __name__ == '__main__':

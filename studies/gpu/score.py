@@ -1,7 +1,8 @@
-"""Score the weights that ``tools/gpu_kit.py`` brought back: ``python studies/gpu/score.py --data FOLDER``.
+"""Score the students of ``tools/gpu_trainings.yml``: ``python studies/gpu/score.py --data FOLDER``.
 
-FOLDER holds the standard sets. Every network is scored on whole pictures by the test protocol, at sigma 25, folded; its
-operations are counted on the first four pictures of the first set.
+FOLDER holds the standard sets. The weights are those that ship, or, by ``--weights DIR``, those that ``gpu_kit.py -o
+DIR`` brought back. Every network is scored on whole pictures by the test protocol, at sigma 25, folded; its operations
+are counted on the first four pictures of the first set.
 """
 from __future__ import annotations
 
@@ -24,9 +25,8 @@ from basicsr_snn.images.files import to_channels
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.zoo.weights import load_weights
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / 'tools'))
-from gpu_kit import LIST, network_of, psnr_of  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parents[2] / 'tools'))
+from gpu_kit import LIST, network_of, psnr_of
 
 SIGMA = 25
 COUNTED = 4
@@ -47,15 +47,17 @@ def read_set(data: Path, name: str, in_ch: int) -> list[np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data', type=Path, required=True)
-    parser.add_argument('--names', nargs='+', help='of tools/gpu_trainings.yml; default: all whose weights are here')
+    parser.add_argument('--weights', type=Path, help='folder that tools/gpu_kit.py wrote; default: what ships')
+    parser.add_argument('--names', nargs='+', help='of tools/gpu_trainings.yml; default: all that have weights')
     args = parser.parse_args()
     cpu, console = torch.device('cpu'), Console(width=200)
     for plan in yaml.safe_load(LIST.read_text(encoding='utf-8')):
-        file = HERE / 'weights' / f'{plan["name"]}.pth'
+        name = f'{plan["name"]}.pth'
+        file = args.weights / name if args.weights else zoo.FOLDER / f'spikerir_{name}'
         if not file.is_file() or args.names and plan['name'] not in args.names:
             continue
         net = zoo.build(network_of(plan))
-        load_weights(net, file, 'params_ema')
+        load_weights(net, file)
         folded, in_ch = deployed(net), plan.get('in_ch', 3)
         cells = [plan['name'], f'{sum(p.numel() for p in net.parameters()):,d}']
         for index, name in enumerate(SETS[in_ch]):

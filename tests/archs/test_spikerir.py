@@ -19,7 +19,7 @@ from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 
 SPIKING = [name for name in NEURONS if is_spiking(build_neuron({'type': name}, 1))]
 STEPS = {name: 4 if name == 'PhaseIF' else 2 for name in NEURONS}
-LIMITS = {'tiny': 20_000, 'small': 87_038, 'base': 1_000_000}
+LIMITS = {'tiny': 20_000, 'small': 87_038, 'fine': 87_038, 'base': 1_000_000}
 
 
 def trained_like(seed: int = 0, **options) -> SpikerIR:
