@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,15 +32,20 @@ SIGMA = 25
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command on one picture: memory in 10**6 bytes, wall and CPU time of all that it does."""
+    """One run of the command on one picture: memory in 10**6 bytes, wall and CPU time of all that it does; the faster
+    is the lesser."""
 
     network: str
+    engine: str
     what: str
     loaded_mb: float
     peak_mb: float
     seconds: float
     cpu_seconds: float
     megapixels: float
+
+    def __lt__(self, other: Run) -> bool:
+        return self.seconds < other.seconds
 
     @property
     def above_mb(self) -> float:
@@ -67,19 +73,19 @@ def _lay_row(free: np.ndarray, photographs: Iterator[np.ndarray]) -> int:
     return shallowest
 
 
-def measured(network: str, picture: Path, folder: Path, megapixels: float, *arguments: str) -> Run:
+def measured(network: str, engine: str, picture: Path, folder: Path, megapixels: float, *arguments: str) -> Run:
     """Run the command in a process of its own."""
     report = folder / 'report.json'
     script = Path(__file__).with_name('measured_denoise.py')
-    subprocess.run([sys.executable, script, report, '-n', network, '-i', picture, '-o', folder / 'out', *arguments],
-                   check=True, stdout=subprocess.DEVNULL)
-    return Run(network, ' '.join(['denoise', *arguments]), megapixels=megapixels,
+    subprocess.run([sys.executable, script, report, '-n', network, '--engine', engine, '-i', picture, '-o',
+                    folder / 'out', *arguments], check=True, stdout=subprocess.DEVNULL)
+    return Run(network, engine, ' '.join(['denoise', *arguments]), megapixels=megapixels,
                **json.loads(report.read_text(encoding='utf-8')))
 
 
-def largest_seam(network: str, picture: Picture) -> float:
+def largest_seam(network: str, engine: str, picture: Picture) -> float:
     """Largest difference between the answers in tiles and whole, on the 0..255 scale, on the noisy picture."""
-    net = basicsr_snn.load(network)
+    net = basicsr_snn.load(network, engine)
 
     def restored(tile: int) -> np.ndarray:
         return np.concatenate([band.restored for band in Denoiser(net, 3, tile).bands(picture, NoiseStream(SIGMA))])
@@ -87,12 +93,12 @@ def largest_seam(network: str, picture: Picture) -> float:
     return float(np.abs(restored(0) - restored(AUTO_TILE)).max()) * 255
 
 
-def markdown(runs: list[Run], seams: dict[str, float], rounds: int) -> str:
-    lines = ['| network | command | loaded MB | peak MB | above MB | s/Mpx | CPU s/Mpx | seam of 255 |',
-             '|---|---|---|---|---|---|---|---|']
-    lines += [f'| {run.network} | `{run.what}` | {run.loaded_mb:.0f} | {run.peak_mb:.0f} | {run.above_mb:.0f} | '
-              f'{run.seconds / run.megapixels:.2f} | {run.cpu_seconds / run.megapixels:.2f} | '
-              f'{seams[run.network]:.4f} |' for run in runs]
+def markdown(runs: list[Run], seams: dict[tuple[str, str], float], rounds: int) -> str:
+    lines = ['| network | engine | command | loaded MB | peak MB | above MB | s/Mpx | CPU s/Mpx | seam of 255 |',
+             '|---|---|---|---|---|---|---|---|---|']
+    lines += [f'| {run.network} | {run.engine} | `{run.what}` | {run.loaded_mb:.0f} | {run.peak_mb:.0f} | '
+              f'{run.above_mb:.0f} | {run.seconds / run.megapixels:.2f} | {run.cpu_seconds / run.megapixels:.2f} | '
+              f'{seams[run.network, run.engine]:.4f} |' for run in runs]
     note = (f'One {WIDTH}x{HEIGHT} PNG, 8 bits, laid out of photographs. Runs of each command: {rounds}, the median by '
             'time is shown. Loaded: after imports and network. Seam: largest difference to the untiled answer on '
             f'{SEAM_SIDE}x{SEAM_SIDE} pixels. {machine()}.')
@@ -101,7 +107,9 @@ def markdown(runs: list[Run], seams: dict[str, float], rounds: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--networks', nargs='+', default=['spikerir_small_color25', 'ffdnet_color'], metavar='NAME')
+    parser.add_argument('--networks', nargs='+', metavar='NAME:ENGINE',
+                        default=['spikerir_small_color25:openvino', 'spikerir_small_color25:torch',
+                                 'ffdnet_color:torch'])
     parser.add_argument('--pictures', type=Path, default=Path('datasets/demo'), metavar='DIR',
                         help='photographs to lay the large picture out of (default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=1, help='runs of each command (default: %(default)s)')
@@ -110,17 +118,16 @@ def main() -> None:
     console = Console()
     large = mosaic(args.pictures, HEIGHT, WIDTH)
     part = Picture(large[:SEAM_SIDE, :SEAM_SIDE].copy(), None, Path('part.png'))
-    runs = []
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / 'large.png'
         write_picture(picture, large)
-        for network in args.networks:
-            for extra in ([], ['--noise', str(SIGMA), '--gt']):
-                repeated = [measured(network, picture, Path(folder), large[..., 0].size / 1e6, *extra)
-                            for _ in range(args.rounds)]
-                runs.append(sorted(repeated, key=lambda run: run.seconds)[len(repeated) // 2])
-                console.print(f'{network} {runs[-1].what}: {runs[-1].above_mb:.0f} MB, {runs[-1].seconds:.0f} s')
-    table = markdown(runs, {network: largest_seam(network, part) for network in args.networks}, args.rounds)
+        commands = [(*network.split(':'), extra) for network in args.networks
+                    for extra in ([], ['--noise', str(SIGMA), '--gt'])]
+        rounds = [[measured(name, engine, picture, Path(folder), large[..., 0].size / 1e6, *extra)
+                   for name, engine, extra in commands] for _ in range(args.rounds)]
+    runs = [statistics.median_low(repeated) for repeated in zip(*rounds, strict=True)]
+    placed = {(run.network, run.engine) for run in runs}
+    table = markdown(runs, {one: largest_seam(*one, part) for one in placed}, args.rounds)
     console.print(table, markup=False)
     if args.markdown:
         args.markdown.write_text(table, encoding='utf-8')

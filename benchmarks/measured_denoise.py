@@ -1,4 +1,6 @@
-"""``basicsr-snn denoise``, with its memory and time written to a file: ``measured_denoise.py F.json -n NAME ...``.
+"""``basicsr-snn denoise``, with its memory and time written to a file.
+
+``measured_denoise.py F.json -n NAME --engine E ...``
 
 Loaded is the memory after the imports and the network, before any picture; peak is the most from there to the end.
 """
@@ -21,7 +23,7 @@ from basicsr_snn.inference import denoising  # noqa: F401  (the command imports 
 
 def main() -> int:
     report, *arguments = sys.argv[1:]
-    net = basicsr_snn.load(arguments[arguments.index('-n') + 1])
+    net = basicsr_snn.load(*(arguments[arguments.index(key) + 1] for key in ('-n', '--engine')))
     loaded = resident_mb()
     del net
     forget_peak()

@@ -35,6 +35,16 @@ def log_anew():
     logger.initialized_logger.pop('basicsr', None)
 
 
+@pytest.fixture(autouse=True)
+def gpu_for_marked_tests_only(request, monkeypatch):
+    """Tests compare with what a CPU computes, unless they are marked ``cuda``."""
+    import torch
+
+    if request.node.get_closest_marker('cuda') is None and torch.cuda.is_available():
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')  # for the processes that they start
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+
+
 @pytest.fixture
 def work(tmp_path, monkeypatch) -> Path:
     """A working folder with four small photographs-like pictures and a teacher."""

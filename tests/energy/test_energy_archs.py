@@ -31,7 +31,7 @@ def test_macs_are_half_the_flops_of_torch(name, context):
         with FlopCounterMode(display=False) as flops:
             net(picture)
         with OperationCounter(net) as counter:
-            assert torch.equal(net(picture), plain)
+            torch.testing.assert_close(net(picture), plain)  # some CPUs add in another order from call to call
     report = counter.report()
     assert 2 * sum(layer.macs for layer in report.layers) == flops.get_total_flops()
     assert {warning.split(' ran ')[0] for warning in report.warnings} == UNCOUNTED.get(name, set())
