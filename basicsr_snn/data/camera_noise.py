@@ -121,8 +121,8 @@ def _check_kinds(name: str, kinds: Any) -> None:
         raise UserError(f'{name}: kinds has an unknown kind "{unknown[0]}"; did you mean '
                         f'{" or ".join(near_matches(unknown[0], KINDS))}?')
     if not all(_is_number(share) and share >= 0 for share in kinds.values()) or not sum(kinds.values()) > 0:
-        raise UserError(f'{name}: `kinds: {dict(kinds)}` given, numbers of at least 0 are allowed, one of them above 0: '
-                        f'{example}.')
+        raise UserError(f'{name}: `kinds: {dict(kinds)}` given, numbers of at least 0 are allowed, one of them above '
+                        f'0: {example}.')
 
 
 def _checked_range(name: str, key: str, value: Any) -> tuple[Any, Any]:

@@ -66,6 +66,9 @@ def seed_step(seed: int, rank: int, iteration: int) -> None:
 class DrawnDataset(Dataset[Any]):
     """A training set all of whose draws follow from the :class:`Draw` of each item, as it sees to itself."""
 
+    def __len__(self) -> int:
+        raise NotImplementedError
+
 
 class SeededItems(DrawnDataset):
     """Any training set, whose draws by Python, NumPy and torch then follow from the :class:`Draw` of each item.

@@ -16,7 +16,7 @@ from basicsr_snn.errors import UserError, near_matches
 
 FOR_ALL = ('gt_size', 'in_ch')
 """Keys that stand beside ``sets`` only: crops of one batch have one shape."""
-PASSED_ON = (*FOR_ALL, 'use_hflip', 'use_rot', 'phase', 'scale')
+PASSED_ON = (*FOR_ALL, 'use_hflip', 'use_rot', 'io_backend', 'phase', 'scale')
 """Keys beside ``sets`` that each set gets, if its own block does not have them."""
 OF_AN_ITEM = ('lq', 'gt', 'lq_path', 'gt_path')
 

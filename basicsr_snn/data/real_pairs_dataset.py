@@ -86,7 +86,8 @@ class RealPairsDataset(PictureDataset):
 
     def decode(self, index: int) -> np.ndarray:
         """Both pictures, one behind the other, (H, W, 2 * C)."""
-        both = [self.as_channels(self.read(place), self.source.names[place]) for place in (index, self._noisy_of[index])]
+        both = [self.as_channels(self.read(place), self.source.names[place])
+                for place in (index, self._noisy_of[index])]
         self._check_alike(index, *((*one.shape[:2], 8 * one.dtype.itemsize) for one in both))
         return np.concatenate(both, axis=2)
 

@@ -141,5 +141,5 @@ def scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def stored_as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     """What JPEG of a quality of 1 to 100 makes of a picture, (H, W, 3) uint8, RGB."""
-    content = cv2.imencode('.jpg', np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.ascontiguousarray(cv2.imdecode(content, cv2.IMREAD_COLOR)[..., ::-1])
+    content = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.cvtColor(np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
