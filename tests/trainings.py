@@ -104,5 +104,5 @@ def set_values(options: dict, values: dict[str, Any], between: str) -> dict:
         *parents, key = path.split(between)
         for parent in parents:
             block = block[int(parent) if isinstance(block, list) else parent]
-        block[key] = value
+        block[int(key) if isinstance(block, list) else key] = value
     return options

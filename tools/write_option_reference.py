@@ -21,7 +21,7 @@ import basicsr_snn  # noqa: F401 - registers our classes
 from basicsr_snn.pipeline.option_blocks import OptionFile
 from basicsr_snn.pipeline.option_blocks.base import Block, Kind
 from basicsr_snn.pipeline.option_blocks.built import as_markdown, block_of, known
-from basicsr_snn.pipeline.option_blocks.datasets import IoBackend
+from basicsr_snn.pipeline.option_blocks.datasets import IoBackend, Kinds
 from basicsr_snn.pipeline.option_blocks.distillation import Distill, Hint, Schedule, Tail, Teacher
 from basicsr_snn.pipeline.option_blocks.logger import DistParams, Logger, Wandb
 from basicsr_snn.pipeline.option_blocks.path import Path as PathBlock
@@ -36,7 +36,8 @@ SCHEMA = REPOSITORY / 'docs/reference/options.schema.json'
 OUR_MODELS = ('SNNModel', 'ANNSNNDistillModel')
 
 OURS = {
-    'dataset': ('GaussianDenoisingDataset', 'PairedImageDataset'),
+    'dataset': ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RealPairsDataset', 'MixedDataset',
+                'PairedImageDataset'),
     'network': ('SpikerIR', 'ESDNet', 'DnCNN', 'FFDNet', 'PretrainedANN'),
     'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'DSRIFNode', 'relu',
                'linear'),
@@ -52,11 +53,11 @@ CLOSED = ('neuron', 'scheduler')
 """Kinds of which there are no others."""
 
 NAMED = {'required': ['type']}
-SAME_AS = {'feature_loss': 'loss', 'hidden_neuron': 'neuron'}
+SAME_AS = {'feature_loss': 'loss', 'hidden_neuron': 'neuron', 'mixed_in': 'dataset'}
 
 CHAPTERS: list[tuple[str, type[Block] | Kind]] = [
-    ('The file', OptionFile), ('Data sets', 'dataset'), ('io_backend', IoBackend), ('Networks', 'network'),
-    ('Neurons', 'neuron'), ('path', PathBlock), ('train', Train), ('Optimisers', 'optimizer'),
+    ('The file', OptionFile), ('Data sets', 'dataset'), ('io_backend', IoBackend), ('kinds', Kinds),
+    ('Networks', 'network'), ('Neurons', 'neuron'), ('path', PathBlock), ('train', Train), ('Optimisers', 'optimizer'),
     ('Schedulers', 'scheduler'), ('Losses', 'loss'), ('tandem', Tandem), ('distill', Distill), ('teacher', Teacher),
     ('hints', Hint), ('tails', Tail), ('schedule', Schedule), ('val', Val), ('Metrics', 'metric'), ('logger', Logger),
     ('wandb', Wandb), ('dist_params', DistParams),
@@ -137,10 +138,11 @@ def default(field: msgspec.structs.FieldInfo) -> str:
 def schema() -> dict[str, Any]:
     """The JSON schema; option files of other models than ours pass."""
     blocks = {name: block_of(kind, name) for kind, names in OURS.items() for name in names}
-    declared = [OptionFile, *dict.fromkeys(blocks.values())]
+    mixed_in = [block_of('mixed_in', name) for name in OURS['dataset']]
+    declared = [OptionFile, *dict.fromkeys(blocks.values()), *mixed_in]
     (file, *_), definitions = msgspec.json.schema_components(declared, ref_template='#/$defs/{name}')
     definitions['OptionFile']['patternProperties'] = {'^network_': {'type': 'object'}}
-    for kind in (*OURS, 'optimizer'):
+    for kind in (*OURS, 'optimizer', 'mixed_in'):
         definitions[kind] = one_of(kind)
     definitions['feature_loss'] = definitions['loss']
     definitions['hidden_neuron'] = {'type': 'object', 'if': NAMED, 'then': {'$ref': '#/$defs/neuron'}}
@@ -151,7 +153,7 @@ def schema() -> dict[str, Any]:
 
 def one_of(kind: Kind) -> dict[str, Any]:
     """A block that builds one of a kind: by its ``type`` it is one of those described, or any other of an open kind."""
-    names = [*known(kind)] if kind in CLOSED else OURS.get(kind, ())
+    names = [*known(kind)] if kind in CLOSED else OURS.get('dataset' if kind == 'mixed_in' else kind, ())
     cases = [{'if': {'properties': {'type': {'const': name}}, **({} if name == DEFAULT_NEURON else NAMED)},
               'then': {'$ref': f'#/$defs/{block_of(kind, name).__name__}'}} for name in names]
     return {'type': 'object', 'properties': {'type': {'enum' if kind in CLOSED else 'examples': list(names)}},

@@ -63,7 +63,14 @@ def seed_step(seed: int, rank: int, iteration: int) -> None:
         torch.cuda.manual_seed_all(mixed)
 
 
-class SeededItems(Dataset[Any]):
+class DrawnDataset(Dataset[Any]):
+    """A training set all of whose draws follow from the :class:`Draw` of each item, as it sees to itself."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class SeededItems(DrawnDataset):
     """Any training set, whose draws by Python, NumPy and torch then follow from the :class:`Draw` of each item.
 
     BasicSR's own sets draw crops and flips from generators that a worker starts alike in each epoch and after a resume.
@@ -81,6 +88,11 @@ class SeededItems(Dataset[Any]):
             np.random.seed(index.seed)
         with seeded_by(index):
             return self.dataset[index]
+
+
+def follow_draws(dataset: Any) -> DrawnDataset:
+    """A training set, so that all its draws follow from the :class:`Draw` of each item."""
+    return dataset if isinstance(dataset, DrawnDataset) else SeededItems(dataset)
 
 
 class DrawSampler(Sampler[Draw]):

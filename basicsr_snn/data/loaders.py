@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from basicsr_snn.compat.replacing import replaced, replaces
-from basicsr_snn.data.draws import DrawSampler, SeededItems
-from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
+from basicsr_snn.data.draws import DrawSampler, follow_draws
 from basicsr_snn.data.watched_loader import watch_loader
 from basicsr_snn.data.workers import worker_context
 from basicsr_snn.errors import UserError
@@ -48,8 +47,7 @@ def draw_alike_everywhere(upstream: Callable[..., tuple], opt: Mapping[str, Any]
 def seed_items_of_other_sets(upstream: Callable[[dict[str, Any]], Any], opt: dict[str, Any]) -> Any:
     """Crops and flips of BasicSR's sets were others after a resume, and with workers the same in each epoch."""
     dataset = upstream(opt)
-    seeded = opt['phase'] != 'train' or isinstance(dataset, GaussianDenoisingDataset)
-    return dataset if seeded else SeededItems(dataset)
+    return follow_draws(dataset) if opt['phase'] == 'train' else dataset
 
 
 def _check_persistent_workers(train: dict[str, Any]) -> None:

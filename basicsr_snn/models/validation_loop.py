@@ -15,7 +15,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from torch.utils.data import DataLoader
 
 from basicsr_snn.compat.replacing import replaces
-from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
+from basicsr_snn.data.picture_pairs import PictureDataset
 from basicsr_snn.errors import UserError
 
 TRUTH = 'img2'
@@ -77,8 +77,8 @@ class NamedPictures:
 
 def picture_paths(dataset: Any) -> list[str]:
     """The paths of the degraded pictures, in order, of data sets that tell them."""
-    if isinstance(dataset, GaussianDenoisingDataset):
-        return [dataset.source.names[index] for index in dataset.indices]
+    if isinstance(dataset, PictureDataset):
+        return [dataset.noisy_name(index) for index in dataset.indices]
     if isinstance(dataset, PairedImageDataset):
         return [pair['lq_path'] for pair in dataset.paths]
     if isinstance(dataset, SingleImageDataset):
@@ -88,7 +88,7 @@ def picture_paths(dataset: Any) -> list[str]:
 
 def has_truth(dataset: Any) -> bool:
     """Whether there are clean pictures to compare with."""
-    return isinstance(dataset, GaussianDenoisingDataset | PairedImageDataset) or 'gt' in dataset[0]
+    return isinstance(dataset, PictureDataset | PairedImageDataset) or 'gt' in dataset[0]
 
 
 def metrics_without_truth(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

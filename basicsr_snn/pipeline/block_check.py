@@ -49,8 +49,11 @@ class BlockCheck:
         if not isinstance(block, Mapping):
             self.mistakes.append(f'{name} is {shown(block)}, but must be a block of keys.')
             return False
+        misplaced = [key for key in block if key in declared.elsewhere and key not in fields]
+        self.mistakes += [f'{name} has "{key}", which stands {declared.elsewhere[key]}.' for key in misplaced]
         if declared.__struct_config__.forbid_unknown_fields:
-            self.known_keys(block, name, [*fields, *(declared.added_by_parser if self.parsed else ()), *also])
+            looked_at = {key: value for key, value in block.items() if key not in misplaced}
+            self.known_keys(looked_at, name, [*fields, *(declared.added_by_parser if self.parsed else ()), *also])
         required = [key for key in fields if fields[key].required]
         self.required_keys(block, name, required)
         for key, value in block.items():

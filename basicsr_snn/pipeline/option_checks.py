@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
 import msgspec
 import torch
 from basicsr.utils.registry import MODEL_REGISTRY
 
+from basicsr_snn.data.mixed_dataset import PASSED_ON, MixedDataset
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import is_built_with_weights
 from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.pipeline.block_check import BlockCheck
 from basicsr_snn.pipeline.option_blocks import OptionFile
 from basicsr_snn.pipeline.option_blocks.built import block_of, known, registered
-from basicsr_snn.pipeline.option_blocks.datasets import GaussianDenoisingDataset
 from basicsr_snn.pipeline.option_blocks.wording import shown
 from basicsr_snn.pipeline.other_models import check_other_model
 
@@ -128,10 +128,13 @@ def _check_datasets(check: BlockCheck, datasets: Any, training: bool) -> None:
                                   f'{" or ".join(phases)}, and {phases[1]}_2 for another.')
         elif phase == 'train' and isinstance(block, Mapping):
             check.required_keys(block, where, ('batch_size_per_gpu', 'num_worker_per_gpu'))
+    for place, block in _with_mixed_in(datasets):
+        if block.get('type') == MixedDataset.__name__ and not place.startswith('train'):
+            check.mistakes.append(f'datasets: {place} is a MixedDataset, which is for training; write a data set for '
+                                  'each of its sets.')
         for key, most in LARGEST_OF_DATASETS.items():
-            value = block.get(key) if isinstance(block, Mapping) else None
-            if isinstance(value, int | float) and value > most:
-                check.mistakes.append(f'{where}: {key} is {value}, but must be at most {most:,d}.')
+            if isinstance(block.get(key), int | float) and block[key] > most:
+                check.mistakes.append(f'datasets: {place}: {key} is {block[key]}, but must be at most {most:,d}.')
     if training and datasets and 'train' not in datasets:
         check.mistakes.append('datasets lacks a train: block, and the option file has a train: block; add '
                               '`datasets: {train: ...}`.')
@@ -139,12 +142,14 @@ def _check_datasets(check: BlockCheck, datasets: Any, training: bool) -> None:
 
 def _check_pairs(check: BlockCheck, options: Mapping[str, Any]) -> None:
     """BasicSR reads some keys of pairs without asking whether they are there."""
-    for phase, block in _datasets(options, 'PairedImageDataset'):
-        where = f'datasets: {phase}'
+    for place, block in _with_mixed_in(options.get('datasets')):
+        where = f'datasets: {place}'
+        if block.get('type') != 'PairedImageDataset':
+            continue
         if 'scale' not in options:
             check.mistakes.append(f'{where} is a PairedImageDataset, which reads scale; add `scale: 1` at the top of '
                                   'the option file.')
-        if phase == 'train':
+        if place.startswith('train'):
             check.required_keys(block, where, ('gt_size', 'use_hflip', 'use_rot'))
 
 
@@ -153,10 +158,11 @@ def _check_channels(check: BlockCheck, options: Mapping[str, Any]) -> None:
     for where, network in _networks(options):
         declared = {field.name: field.default for field in msgspec.structs.fields(block_of('network', network['type']))}
         key = next((key for key in ('in_ch', 'in_nc') if key in declared), None)
-        for phase, block in _datasets(options, GaussianDenoisingDataset.__name__):
+        for place, block in _with_mixed_in(options.get('datasets')):
             channels, of_pictures = network.get(key, declared[key]) if key else 0, block.get('in_ch', 3)
-            if key and isinstance(channels, int) and of_pictures in (1, 3) and channels != of_pictures:
-                check.mistakes.append(f'{where}: {key} is {channels}, but datasets: {phase} has in_ch: {of_pictures}; '
+            told = ': sets: ' not in place and 'in_ch' in block_of('dataset', str(block.get('type'))).__struct_fields__
+            if told and key and isinstance(channels, int) and of_pictures in (1, 3) and channels != of_pictures:
+                check.mistakes.append(f'{where}: {key} is {channels}, but datasets: {place} has in_ch: {of_pictures}; '
                                       f'write {key}: {of_pictures}.')
 
 
@@ -184,10 +190,18 @@ def _check_steps(check: BlockCheck, options: Mapping[str, Any]) -> None:
                                   'T: 4.')
 
 
-def _datasets(options: Mapping[str, Any], kind: str) -> list[tuple[str, Mapping[str, Any]]]:
-    datasets = options.get('datasets')
-    return [(str(phase), block) for phase, block in (datasets.items() if isinstance(datasets, Mapping) else ())
-            if isinstance(block, Mapping) and block.get('type') == kind]
+def _with_mixed_in(datasets: Any, below: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All dataset blocks, each after its place; behind a ``MixedDataset`` its sets, with what stands beside them."""
+    named = datasets.items() if isinstance(datasets, Mapping) else ()
+    for place, block in named:
+        if not isinstance(block, Mapping):
+            continue
+        yield f'{below}{place}', block
+        sets = block.get('sets') if block.get('type') == MixedDataset.__name__ else None
+        beside = {key: block[key] for key in PASSED_ON if key in block}
+        inside = {number: {**beside, **one} for number, one in enumerate(sets if isinstance(sets, list) else ())
+                  if isinstance(one, Mapping)}
+        yield from _with_mixed_in(inside, f'{below}{place}: sets: ')
 
 
 def _check_validation(check: BlockCheck, val: Mapping[str, Any], training: bool) -> None:

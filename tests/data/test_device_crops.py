@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from basicsr_snn.data.device_crops import DeviceCrops
-from basicsr_snn.data.gaussian_denoising_dataset import augment
+from basicsr_snn.data.picture_pairs import augment
 
 CPU = torch.device('cpu')
 

@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from basicsr_snn.data import gaussian_denoising_dataset as module
-from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset, augment
+from basicsr_snn.data import picture_pairs as module
+from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
+from basicsr_snn.data.picture_pairs import augment
 from basicsr_snn.errors import UserError
 
 TRAIN = {'name': 'tiny', 'type': 'GaussianDenoisingDataset', 'phase': 'train', 'sigma': 25, 'gt_size': 8}

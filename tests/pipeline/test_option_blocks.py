@@ -17,6 +17,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from trainings import set_values
 
 from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset as Dataset
+from basicsr_snn.data.picture_options import PictureOptions, read_noise_seed
 from basicsr_snn.distill.hints import build_hint
 from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline.option_blocks import OptionFile
@@ -184,11 +185,12 @@ def test_blocks_of_neurons_name_the_options_that_neurons_take(name):
 
 
 def test_declared_defaults_are_those_of_the_code(tmp_path):
-    from basicsr_snn.data.gaussian_denoising_dataset import _Options
-    options = _Options.from_opt({'phase': 'train', 'dataroot_gt': str(tmp_path), 'sigma': 25, 'gt_size': 8})
+    opt = {'phase': 'train', 'dataroot_gt': str(tmp_path), 'sigma': 25, 'gt_size': 8}
+    options = PictureOptions.from_opt(opt, 'a')
     declared = fields(GaussianDenoisingDataset)
-    for key in ('in_ch', 'use_hflip', 'use_rot', 'repeat', 'cache', 'recursive', 'subset', 'noise_seed'):
+    for key in ('in_ch', 'use_hflip', 'use_rot', 'repeat', 'cache', 'recursive', 'subset'):
         assert declared[key].default == getattr(options, key), key
+    assert declared['noise_seed'].default == read_noise_seed(options, opt)
     for block, tail in ((Hint, False), (Tail, True)):
         hint = build_hint({'name': 'a', 'teacher': 'b', 'student': 'c'}, ['only'], tail)
         assert (fields(block)['weight'].default, fields(block)['time'].default) == (hint.weight, hint.time)

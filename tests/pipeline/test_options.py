@@ -23,6 +23,10 @@ BASICSR_PRETRAINED = 'pretrain_network_g'
 
 def stub_pictures(dataset: dict, root: Path) -> None:
     """As many small pictures as the option file speaks of, where it says."""
+    for mixed_in in dataset.get('sets', ()):
+        stub_pictures({**dataset, 'sets': (), **mixed_in}, root)
+    if 'dataroot_gt' not in dataset:
+        return
     folder = root / dataset['dataroot_gt']
     folder.mkdir(parents=True, exist_ok=True)
     count = (dataset.get('subset') or [0, 2])[1]
@@ -30,9 +34,10 @@ def stub_pictures(dataset: dict, root: Path) -> None:
     sides = (70, 66) if 'gt_size' in dataset else (16, 14)
     shape = (*sides, 3) if dataset.get('in_ch', 3) == 3 else sides
     content = cv2.imencode('.png', rng.integers(0, 256, shape, dtype=np.uint8))[1].tobytes()
-    for index in range(count):
-        if not (folder / f'{index:03d}.png').exists():  # a folder may be split between training and validation
-            (folder / f'{index:03d}.png').write_bytes(content)
+    marks = ('_mean', '_real') if dataset['type'] == 'RealPairsDataset' else ('',)
+    for name in (f'{index:03d}{mark}.png' for index in range(count) for mark in marks):
+        if not (folder / name).exists():  # a folder may be split between training and validation
+            (folder / name).write_bytes(content)
 
 
 def stub_weights(network: dict, path: str | None, param_key: str | None, root: Path) -> None:

@@ -1,14 +1,15 @@
 """How a block of an option file is declared."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 Kind = Literal['network', 'neuron', 'hidden_neuron', 'loss', 'feature_loss', 'optimizer', 'scheduler', 'dataset',
-               'metric']
+               'mixed_in', 'metric']
 """What a block with a ``type:`` can build. ``feature_loss`` is a loss of two features or pictures; ``hidden_neuron``
-is what differs from the ``neuron`` beside it."""
+is what differs from the ``neuron`` beside it; ``mixed_in`` is a dataset in the ``sets`` of another."""
 
 Built = dict[str, Any]
 """A block ``{type: NAME, ...}``, whose keys are declared by the class NAME."""
@@ -32,6 +33,9 @@ class Block(msgspec.Struct, forbid_unknown_fields=True):
 
     added_by_parser: ClassVar[tuple[str, ...]] = ()
     """Keys that BasicSR's parser adds."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that users look for here, and where they stand."""
 
 
 def says(meaning: str, example: Any = None, builds: Kind | None = None) -> msgspec.Meta:

@@ -20,7 +20,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTR
 
 from basicsr_snn.compat.optimizers import OPTIMIZERS
 from basicsr_snn.pipeline.option_blocks.base import Block, Kind, NotNegative, says
-from basicsr_snn.pipeline.option_blocks.datasets import DATASETS, LoadedDataset
+from basicsr_snn.pipeline.option_blocks.datasets import DATASETS, LoadedDataset, mixed_in
 from basicsr_snn.pipeline.option_blocks.training import SCHEDULERS
 from basicsr_snn.spiking.base import DEFAULT_NEURON, NEURONS
 
@@ -59,6 +59,8 @@ def known(kind: Kind) -> Mapping[str, Callable[..., Any]]:
         return SCHEDULERS
     if kind in ('neuron', 'hidden_neuron'):
         return NEURONS
+    if kind == 'mixed_in':
+        return known('dataset')
     return registered({'network': ARCH_REGISTRY, 'loss': LOSS_REGISTRY, 'dataset': DATASET_REGISTRY,
                        'metric': METRIC_REGISTRY}[kind])
 
@@ -67,6 +69,8 @@ def block_of(kind: Kind, name: str) -> type[Block]:
     """The block that builds the class ``name``."""
     if kind == 'dataset':
         return DATASETS.get(name, OtherDataset)
+    if kind == 'mixed_in':
+        return mixed_in(DATASETS.get(name, OtherDataset))
     if kind == 'scheduler':
         return SCHEDULERS[name]
     like: dict[Kind, Kind] = {'feature_loss': 'loss', 'hidden_neuron': 'neuron'}

@@ -1,12 +1,16 @@
 """The blocks under ``datasets:``."""
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import functools
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 
-from basicsr_snn.images.noise import HIGHEST_SIGMA
-from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Natural, Positive, Word, says
+from basicsr_snn.data.camera_noise import ALLOWED, CameraNoise
+from basicsr_snn.data.mixed_dataset import FOR_ALL
+from basicsr_snn.data.real_pairs_dataset import MARKS
+from basicsr_snn.images.noise import HIGHEST_SIGMA, NOISE_KEYS
+from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Natural, NotNegative, Positive, Word, says
 
 Sigma = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST_SIGMA)]
 
@@ -35,32 +39,100 @@ class LoadedDataset(Block, kw_only=True):
     num_prefetch_queue: Annotated[Count, says('Batches fetched ahead with `prefetch_mode: cpu`.')] = 1
 
 
-class GaussianDenoisingDataset(LoadedDataset, kw_only=True):
-    """Clean pictures and the same with Gaussian noise, made anew at each access.
-
-    One of `sigma`, `sigma_range` and `sigma_list` is required; outside training it is `sigma`.
-    """
+class Pictures(LoadedDataset, kw_only=True):
+    """Which pictures a data set of ours reads, and which crops of them it trains on."""
 
     dataroot_gt: Annotated[str, says('Folder of clean pictures, or an lmdb (`.lmdb`).', 'datasets/BSD432')]
     io_backend: Annotated[  # a struct here, where the loader takes any keys
         IoBackend | None, says('Where pictures are read from; told by the path.')] = None  # type: ignore[assignment]
     in_ch: Annotated[Literal[3, 1], says('Channels: 3 (RGB), or 1 (grey; colour becomes BT.601 luminance).')] = 3
-    sigma: Annotated[Sigma | None, says('Noise level, standard deviation on the 0..255 scale.', 25)] = None
-    sigma_range: Annotated[tuple[Sigma, Sigma] | None, says(
-        'Training: lowest and highest noise level, drawn uniformly.', [0, 55])] = None
-    sigma_list: Annotated[list[Sigma] | None, says('Training: noise levels of which one is drawn.',
-                                                   [15, 25, 50])] = None
     subset: Annotated[tuple[Natural, Count] | None, says(
         'Only these pictures of the sorted list, the second number excluded; all by default.', [0, 400])] = None
     recursive: Annotated[bool, says('Whether sub-folders are read too.')] = False
     cache: Annotated[bool | None, says(
         'Whether decoded pictures stay in memory; by default in training, where they take at most 1 GB.', True)] = None
-    noise_seed: Annotated[Natural, says('Validation and test: seed of the noise of each picture.')] = 0
     gt_size: Annotated[Count | None, says('Training: side of the square crop; required.', 64)] = None
     use_hflip: Annotated[bool, says('Training: whether crops are mirrored left to right at random.')] = True
     use_rot: Annotated[bool, says(
         'Training: whether crops are mirrored top to bottom and transposed at random.')] = True
     repeat: Annotated[Count, says('Training: how often the list of pictures holds each picture.')] = 1
+
+
+class GaussianDenoisingDataset(Pictures, kw_only=True):
+    """Clean pictures and the same with Gaussian noise, made anew at each access.
+
+    One of `sigma`, `sigma_range` and `sigma_list` is required; outside training it is `sigma`.
+    """
+
+    sigma: Annotated[Sigma | None, says('Noise level, standard deviation on the 0..255 scale.', 25)] = None
+    sigma_range: Annotated[tuple[Sigma, Sigma] | None, says(
+        'Training: lowest and highest noise level, drawn uniformly.', [0, 55])] = None
+    sigma_list: Annotated[list[Sigma] | None, says('Training: noise levels of which one is drawn.',
+                                                   [15, 25, 50])] = None
+    noise_seed: Annotated[Natural, says('Validation and test: seed of the noise of each picture.')] = 0
+
+
+class Kinds(Block, kw_only=True):
+    """Shares of the kinds of noise that `CameraNoiseDataset` draws; those that are not named are never drawn."""
+
+    camera: Annotated[NotNegative, says('Of a sensor, demosaiced, developed and smoothed.')] = 0
+    poisson: Annotated[NotNegative, says('Shot and read noise on the picture as it is.')] = 0
+    gaussian: Annotated[NotNegative, says('White Gaussian noise.')] = 0
+    jpeg: Annotated[NotNegative, says('A clean picture, stored as JPEG.')] = 0
+    none: Annotated[NotNegative, says('A clean picture.')] = 0
+
+
+def between(key: str) -> Any:
+    """The type of a least and a largest value of :class:`CameraNoise`."""
+    least, most = ALLOWED[key]
+    number: Any = Annotated[type(least), msgspec.Meta(ge=least, le=most)]
+    return tuple[number, number]
+
+
+class CameraNoiseDataset(Pictures, kw_only=True):
+    """Clean pictures and the same with the noise of cameras, made anew at each access."""
+
+    elsewhere: ClassVar = dict.fromkeys(NOISE_KEYS, 'in a GaussianDenoisingDataset; here it is `shot_noise`')
+
+    kinds: Annotated[Kinds | None, says(
+        'Shares of the kinds of noise; by default mostly that of cameras.', {'camera': 0.8, 'none': 0.2})] = None
+    shot_noise: Annotated[between('shot_noise'), says(  # type: ignore[valid-type]
+        'Variance of a pixel of the sensor for each unit of light, log-uniform.')] = CameraNoise.shot_noise
+    light_smoothing: Annotated[between('light_smoothing'), says(  # type: ignore[valid-type]
+        'By how many pixels a camera smooths the noise of the luminance.')] = CameraNoise.light_smoothing
+    colour_smoothing: Annotated[between('colour_smoothing'), says(  # type: ignore[valid-type]
+        'By how many pixels it smooths the noise of the colours.')] = CameraNoise.colour_smoothing
+    gaussian_sigma: Annotated[between('gaussian_sigma'), says(  # type: ignore[valid-type]
+        'Level of the kind `gaussian`, standard deviation on the 0..255 scale.')] = CameraNoise.gaussian_sigma
+    resize_range: Annotated[between('resize_range'), says(  # type: ignore[valid-type]
+        'Factor by which pictures are made smaller with their noise.')] = CameraNoise.resize_range
+    jpeg_share: Annotated[float, msgspec.Meta(ge=0, le=1), says(
+        'Share of the noisy pictures that are stored as JPEG.')] = CameraNoise.jpeg_share
+    jpeg_quality: Annotated[between('jpeg_quality'), says(  # type: ignore[valid-type]
+        'Least and largest quality of these.')] = CameraNoise.jpeg_quality
+    noise_seed: Annotated[Natural, says('Validation and test: seed of the noise of each picture.')] = 0
+
+
+class RealPairsDataset(Pictures, kw_only=True):
+    """Real noisy pictures and what they show without noise, side by side in one folder."""
+
+    elsewhere: ClassVar = {'dataroot_lq': 'in BasicSR\'s PairedImageDataset; here clean and noisy pictures lie in the '
+                                          'folder `dataroot_gt`'}
+
+    gt_mark: Annotated[str, says('How the names of clean pictures end, before the extension.')] = MARKS['gt_mark']
+    lq_mark: Annotated[str, says('How the names of noisy pictures end.')] = MARKS['lq_mark']
+
+
+class MixedDataset(LoadedDataset, kw_only=True):
+    """Several training sets at once, each with its share of the crops."""
+
+    sets: Annotated[list[Annotated[Built, says('', builds='mixed_in')]], says(
+        'Data sets, each with its `type` and its `share`, which is 1 by default.')]
+    gt_size: Annotated[Count, says('Side of the square crop, for all sets.', 64)]
+    in_ch: Annotated[Literal[3, 1], says('Channels, for all sets.')] = 3
+    use_hflip: Annotated[bool, says('Whether crops are mirrored left to right, for sets that do not say.')] = True
+    use_rot: Annotated[bool, says(
+        'Whether crops are mirrored top to bottom and transposed, for sets that do not say.')] = True
 
 
 class PairedImageDataset(LoadedDataset, kw_only=True):
@@ -83,6 +155,27 @@ class PairedImageDataset(LoadedDataset, kw_only=True):
     std: Annotated[list[float] | None, says('By which each channel is divided.', [0.5, 0.5, 0.5])] = None
 
 
-DATASETS: dict[str, type[LoadedDataset]] = {'GaussianDenoisingDataset': GaussianDenoisingDataset,
-                                            'PairedImageDataset': PairedImageDataset}
+DATASETS: dict[str, type[LoadedDataset]] = {
+    block.__name__: block
+    for block in (GaussianDenoisingDataset, CameraNoiseDataset, RealPairsDataset, MixedDataset, PairedImageDataset)}
 """Blocks of the data sets whose keys are all known, by name; of others the loader's keys are."""
+
+FOR_THE_LOADER = tuple(key for key in LoadedDataset.__struct_fields__ if key not in ('name', 'type', 'io_backend'))
+
+
+@functools.cache
+def mixed_in(block: type[LoadedDataset]) -> type[Block]:
+    """The block of a data set where it stands in the ``sets`` of a :class:`MixedDataset`.
+
+    It has a ``share``, needs no name, and leaves to the whole what all sets have in common.
+    """
+    beside = dict.fromkeys((*FOR_THE_LOADER, *FOR_ALL), 'beside `sets:`, for all of them')
+    beside['dataset_enlarge_ratio'] += '; how often a set is drawn is its `share`'
+    share = Annotated[NotNegative, says('How often it is drawn, in proportion to the other sets.')]
+    fields = [(field.name, field.type, *([] if field.required else [field.default]))
+              for field in msgspec.structs.fields(block) if field.name not in ('name', *beside)]
+    name = ('name', Annotated[str, says('Name in messages; its place by default.')], msgspec.UNSET)
+    return cast('type[Block]', msgspec.defstruct(
+        f'{block.__name__}InMixed', [*fields, name, ('share', share, 1)], bases=(Block,), kw_only=True,
+        namespace={'elsewhere': {**block.elsewhere, **beside}, '__doc__': block.__doc__},
+        forbid_unknown_fields=block.__struct_config__.forbid_unknown_fields))
