@@ -32,7 +32,7 @@ from basicsr_snn import zoo
 from basicsr_snn.data.device_crops import DeviceCrops
 from basicsr_snn.data.picture_source import open_source
 from basicsr_snn.images.files import to_channels
-from basicsr_snn.images.noise import add_gaussian_noise
+from basicsr_snn.images.noise import NoiseLevel, add_gaussian_noise
 from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.models.captured_step import CapturedStep
 from basicsr_snn.models.snn_model import ema_decay_at
@@ -73,11 +73,11 @@ class Training:
             load_weights(net, zoo.FOLDER / f'{plan["start"]}.pth')
         net = net.to(device, memory_format=torch.channels_last).train()
         sigma = plan.get('sigma', 25)
+        noise = NoiseLevel.from_options({'sigma_range' if isinstance(sigma, list) else 'sigma': sigma})
         generator = torch.Generator(device).manual_seed(seed)
-        crops = DeviceCrops(pictures[plan.get('in_ch', 3)], side, batch,
-                            tuple(sigma) if isinstance(sigma, list) else (sigma, sigma), device, generator)
+        crops = DeviceCrops(pictures[plan.get('in_ch', 3)], side, batch, noise, device, generator)
         rate = {'target': plan['target'], 'loss_weight': 0.01} if 'target' in plan else None
-        self.step = CapturedStep(net, crops.draw, generator, rate=rate, fused=fused)
+        self.step = CapturedStep(net, lambda: crops.draw()[:2], generator, rate=rate, fused=fused)
 
     def run(self, progress: float, mse_from: float) -> None:
         """One step at a progress of 0..1."""

@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from basicsr_snn.errors import UserError
+from basicsr_snn.images.noise import NoiseLevel
+
 
 class DeviceCrops:
     """Batches of random crops with fresh Gaussian noise, made on the device in a handful of kernels.
@@ -22,16 +25,24 @@ class DeviceCrops:
         weights: How often a crop comes from each set; by default in proportion to its pictures.
         side: Side of the square crop; no picture may be smaller.
         batch: Crops of a batch.
-        sigma: Noise level, 0..255 scale; two numbers: drawn for each crop between them.
+        noise: Its level, drawn for each crop.
         device: Where pictures and crops lie.
         generator: The device's generator to draw from.
+        use_hflip, use_rot: Whether crops are mirrored left to right; top to bottom and transposed.
+
+    Raises:
+        UserError: A picture of 16 bits.
     """
 
     TABLE = 1 << 16
 
-    def __init__(self, sets: Sequence[Sequence[np.ndarray]], side: int, batch: int, sigma: tuple[float, float],
-                 device: torch.device, generator: torch.Generator, weights: Sequence[float] | None = None) -> None:
+    def __init__(self, sets: Sequence[Sequence[np.ndarray]], side: int, batch: int, noise: NoiseLevel,
+                 device: torch.device, generator: torch.Generator, weights: Sequence[float] | None = None,
+                 use_hflip: bool = True, use_rot: bool = True) -> None:
         pictures = [picture for one in sets for picture in one]
+        if any(picture.dtype != np.uint8 for picture in pictures):
+            raise UserError('datasets: train: `on_device: true` was given, but there are pictures of 16 bits, which '
+                            'take twice the memory of a GPU: leave `on_device` out, or write 8-bit pictures.')
         weights = [len(one) for one in sets] if weights is None else weights
         chance = np.concatenate([np.full(len(one), weight / len(one))
                                  for one, weight in zip(sets, weights, strict=True)])
@@ -44,18 +55,21 @@ class DeviceCrops:
 
         self.pixels = on_device(np.concatenate([picture.reshape(-1, picture.shape[2]) for picture in pictures]))
         self.table = on_device(np.stack([starts[places], sizes[places, 0], sizes[places, 1]], 1))
-        self.side, self.batch, self.sigma = side, batch, sigma
+        self.side, self.batch = side, batch
+        self.levels = torch.tensor(noise.values, dtype=torch.float32, device=device)
+        self.noise = noise
+        self.allowed = torch.tensor([use_hflip, use_rot, use_rot], device=device).view(3, 1, 1)
         self.device, self.generator = device, generator
         self.rows = torch.arange(side, device=device)
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """A noisy batch and the clean one, (N, C, side, side) float32, channels_last."""
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """A noisy batch and the clean one, (N, C, side, side) float32, channels_last; the noise level of each, (N,)."""
         where = torch.randint(self.TABLE, (self.batch,), device=self.device, generator=self.generator)
         start, height, width = self.table[where].unbind(1)
         chance = torch.rand(6, self.batch, device=self.device, generator=self.generator)
         top = (chance[0] * (height - self.side + 1)).long()
         left = (chance[1] * (width - self.side + 1)).long()
-        mirror, upside_down, transpose = (chance[2:5] < 0.5).unsqueeze(-1).unbind(0)
+        mirror, upside_down, transpose = ((chance[2:5] < 0.5).unsqueeze(-1) & self.allowed).unbind(0)
         down = torch.where(upside_down, self.side - 1 - self.rows, self.rows)
         across = torch.where(mirror, self.side - 1 - self.rows, self.rows)
         row, column = down[:, :, None], across[:, None, :]
@@ -64,7 +78,6 @@ class DeviceCrops:
         x = torch.where(swap, across[:, :, None], column) + left[:, None, None]
         crops = self.pixels[start[:, None, None] + y * width[:, None, None] + x]
         clean = crops.movedim(-1, 1).float() / 255
-        lowest, highest = self.sigma
-        sigma = (lowest + (highest - lowest) * chance[5]).view(-1, 1, 1, 1)
+        sigma = self.noise.at(chance[5], self.levels)
         noise = torch.randn(crops.shape, device=self.device, generator=self.generator).movedim(-1, 1)
-        return clean + noise * (sigma / 255), clean
+        return clean + noise * (sigma.view(-1, 1, 1, 1) / 255), clean, sigma

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from basicsr_snn.compat.replacing import replaced, replaces
+from basicsr_snn.data.device_loader import DeviceLoader
 from basicsr_snn.data.draws import DrawSampler, follow_draws
 from basicsr_snn.data.watched_loader import watch_loader
 from basicsr_snn.data.workers import worker_context
@@ -39,6 +40,8 @@ def draw_alike_everywhere(upstream: Callable[..., tuple], opt: Mapping[str, Any]
         loader.multiprocessing_context = worker_context(beside_process_group=opt['dist'])
     for each in (loader, *val_loaders):
         watch_loader(each)
+    if train.get('on_device'):
+        loader = DeviceLoader(loader.dataset, sampler, loader.batch_size, _device_of(opt))
     iteration = _resume(sampler, opt)
     return loader, sampler, val_loaders, sampler.epochs_to(total_iterations, iteration), total_iterations
 
@@ -57,6 +60,10 @@ def _check_persistent_workers(train: dict[str, Any]) -> None:
         # The thread of BasicSR's first, discarded iterator and that of the epoch would read from the same workers.
         raise UserError('datasets: train: `prefetch_mode: cpu` and `persistent_workers: true` given, only one of them '
                         'is allowed: leave `prefetch_mode` out, since workers fetch ahead anyway.')
+
+
+def _device_of(opt: Mapping[str, Any]) -> torch.device:
+    return torch.device('cuda' if opt['num_gpu'] != 0 and torch.cuda.is_available() else 'cpu')
 
 
 def _agreed_seed(opt: Mapping[str, Any]) -> int:

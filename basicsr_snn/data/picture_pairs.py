@@ -108,6 +108,12 @@ class PictureDataset(DrawnDataset):
             raise UserError(f'{self.options.name}: {name} has {width}x{height} pixels, less than the crop of '
                             f'{side}x{side}: write `gt_size: {min(height, width)}`, or leave that picture out.')
 
+    def decoded(self) -> list[np.ndarray]:
+        """All pictures, (H, W, :attr:`channels`)."""
+        if self._cached is not None:
+            return [self._cached[position] for position in range(len(self.indices))]
+        return [self.decode(index) for index in self.indices]
+
     def _cache_wanted(self) -> bool:
         if self.options.cache is not None:
             return self.options.cache

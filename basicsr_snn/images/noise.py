@@ -126,6 +126,13 @@ class NoiseLevel:
         return torch.tensor(self.values[int(torch.randint(len(self.values), ()))], dtype=torch.float32)
 
 
+    def at(self, chance: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Levels of the shape of ``chance``, which is uniform in 0..1; ``values`` are those of this on its device."""
+        if self.key == 'sigma_range':
+            return values[0] + (values[1] - values[0]) * chance
+        return values[(chance * len(self.values)).long().clamp_max(len(self.values) - 1)]
+
+
 def _levels(key: NoiseKey, given: Any, where: str) -> tuple[float, ...]:
     values = [given] if key == 'sigma' else given
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:

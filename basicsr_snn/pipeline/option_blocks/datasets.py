@@ -70,6 +70,9 @@ class GaussianDenoisingDataset(Pictures, kw_only=True):
     sigma_list: Annotated[list[Sigma] | None, says('Training: noise levels of which one is drawn.',
                                                    [15, 25, 50])] = None
     noise_seed: Annotated[Natural, says('Validation and test: seed of the noise of each picture.')] = 0
+    on_device: Annotated[bool, says(
+        'Training: whether crops, flips and noise are drawn where the network trains, from other random numbers.')
+        ] = False
 
 
 class Kinds(Block, kw_only=True):
@@ -133,6 +136,8 @@ class MixedDataset(LoadedDataset, kw_only=True):
     use_hflip: Annotated[bool, says('Whether crops are mirrored left to right, for sets that do not say.')] = True
     use_rot: Annotated[bool, says(
         'Whether crops are mirrored top to bottom and transposed, for sets that do not say.')] = True
+    on_device: Annotated[bool, says(
+        'Whether crops are drawn where the network trains; for sets of type GaussianDenoisingDataset.')] = False
 
 
 class PairedImageDataset(LoadedDataset, kw_only=True):
