@@ -50,6 +50,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                              'for that many times the work (default: 1)')
     parser.add_argument('--suffix', default='', help='results are called NAME_SUFFIX')
     parser.add_argument('--ext', default='auto', help="extension of the results (default: auto, the input's own)")
+    parser.add_argument('--bits', type=int, choices=(8, 16),
+                        help="bits a channel of the results (default: the input's)")
+    parser.add_argument('--quality', type=_quality, metavar='Q',
+                        help='1 to 100, for JPEG, WebP, AVIF and HEIC (default: a JPEG of a JPEG has its tables of '
+                             'quantisation, other JPEGs have 95, WebP is lossless, AVIF and HEIC have 90)')
     parser.add_argument('--recursive', action='store_true', help='take sub-folders too, and keep them')
     parser.add_argument('--noise', type=_noise_level, metavar='SIGMA',
                         help='add Gaussian noise first, standard deviation on the 0..255 scale')
@@ -74,6 +79,12 @@ def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
 def _pixels(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f'{text!r} is no number of pixels; write a whole number, 0 or more')
+    return int(text)
+
+
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f'{text!r} is no quality; write a whole number from 1 to 100')
     return int(text)
 
 
@@ -209,18 +220,22 @@ class _Batch:
         from basicsr_snn.images.scoring import score
         from basicsr_snn.inference.denoising import restore_picture
 
-        picture = read_picture(source)
-        if picture.profile:
-            self._say_once(f'{source}: its colour profile, {picture.profile}, is not written to the result')
-        format_for(target, picture.bits, picture.alpha is not None)
+        picture = read_picture(source, carried=True)
+        if picture.inks:
+            raise UserError(f'{source} stores the colours of four inks (CMYK), which no network here restores: convert '
+                            'it to RGB with the program that knows its profile.')
+        bits = self.args.bits or picture.bits
+        format_for(target, bits, picture.alpha is not None)
         name, denoiser = self.denoiser_for(picture.stored.shape[2])
         self._announce(source, name, denoiser, *picture.stored.shape)
         noise = None if self.args.noise is None else NoiseStream(self.args.noise, self.args.seed)
-        restored, compared = restore_picture(denoiser, picture, noise, compare=self.args.gt)
+        restored, compared = restore_picture(denoiser, picture, noise, bits, compare=self.args.gt)
         scored = [(source.name, score(compared.clean, compared.noisy, compared.restored))] if compared else []
-        alpha = picture.alpha
+        alpha, carried = picture.alpha, picture.carried
         del picture, compared  # encoding needs as much memory again
-        write_picture(target, restored, alpha=alpha)
+        left_out = write_picture(target, restored, alpha=alpha, carried=carried, quality=self.args.quality)
+        if left_out:
+            self._say_once(f'{source}: the result is without {", ".join(left_out)}')
         self.scores += scored
 
     def _announce(self, source: Path, name: str, denoiser: Denoiser, height: int, width: int, channels: int) -> None:

@@ -146,33 +146,35 @@ class EightBits:
 
 
 def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | None = None,
-                    compare: bool = False) -> tuple[np.ndarray, EightBits | None]:
-    """Restore a picture to integers of its own bits.
+                    bits: int | None = None, compare: bool = False) -> tuple[np.ndarray, EightBits | None]:
+    """Restore a picture to integers.
 
     Args:
         denoiser: The network.
         picture: What to restore, or what to add noise to.
         noise: Noise to add first; None: none.
+        bits: 8 or 16, of the result; None: those of the picture.
         compare: Also keep what a score needs.
 
     Returns:
-        (H, W, C) of the dtype of ``picture.stored``, and the pictures to compare, or None.
+        (H, W, C) uint8 or uint16, and the pictures to compare, or None.
 
     Raises:
         UserError: The network answers with NaN or infinity.
     """
-    restored = np.empty_like(picture.stored)
+    bits = bits or picture.bits
+    restored = np.empty(picture.stored.shape, np.uint8 if bits == 8 else np.uint16)
     eight = None
-    if compare:
-        whole = picture.bits == 8  # then picture and result are what is compared
-        clean, small = ((picture.stored, restored) if whole else
-                        (np.empty(restored.shape, np.uint8), np.empty(restored.shape, np.uint8)))
+    if compare:  # of 8 bits, picture and result are what is compared
+        clean, small = (one if one.dtype == np.uint8 else np.empty(restored.shape, np.uint8)
+                        for one in (picture.stored, restored))
         eight = EightBits(clean, np.empty(restored.shape, np.uint8), small)
     for band in denoiser.bands(picture, noise):
-        restored[band.rows] = to_integers(band.restored, picture.bits)
+        restored[band.rows] = to_integers(band.restored, bits)
         if eight is not None:
             eight.noisy[band.rows] = to_integers(band.given)
-            if picture.bits != 8:
+            if eight.clean is not picture.stored:
                 eight.clean[band.rows] = to_integers(to_float(picture.stored[band.rows]))
+            if eight.restored is not restored:
                 eight.restored[band.rows] = to_integers(band.restored)
     return restored, eight
