@@ -50,6 +50,16 @@ class Picture:
         """Bits per channel of the file, 8 or 16."""
         return self.stored.dtype.itemsize * 8
 
+    def refuse_inks(self) -> None:
+        """Refuse a picture whose colours would come back as others than were given.
+
+        Raises:
+            UserError: they are those of four inks.
+        """
+        if self.inks:
+            raise UserError(f'{self.path} stores the colours of four inks (CMYK), which no network here restores: '
+                            'convert it to RGB with a program that knows its profile.')
+
 
 def read_picture(path: str | Path, carried: bool = False) -> Picture:
     """Read a picture file, with ``carried`` also what it carries beside its pixels.
@@ -91,7 +101,9 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of uint8 or uint16 as contiguous float32 in 0..1."""
+    """Pixels of uint8 or uint16, or floats in 0..1, as contiguous float32 in 0..1."""
+    if np.issubdtype(pixels.dtype, np.floating):
+        return np.ascontiguousarray(pixels, dtype=np.float32)
     return np.ascontiguousarray(pixels, dtype=np.float32) / np.iinfo(pixels.dtype).max
 
 
