@@ -1,9 +1,9 @@
 """How near an estimated noise level is to the truth: the table of docs/how-to/denoise.md.
 
-    python studies/noise_levels.py datasets/BSD432 datasets/PolyU
+    python studies/real_noise/noise_levels.py datasets/BSD432 datasets/PolyU
 
-White noise on the pictures of BSD432 that no training sees, and the camera noise of PolyU's pictures for training, whose
-truth is the root mean square of the difference from the mean of many exposures. scikit-image needs PyWavelets.
+White noise on the pictures of BSD432 that no training sees, and the camera noise of PolyU's pictures for training,
+whose truth is the root mean square of the difference from the mean of many exposures. scikit-image needs PyWavelets.
 """
 from __future__ import annotations
 
