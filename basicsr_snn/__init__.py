@@ -1,14 +1,39 @@
 """Spiking neural networks for BasicSR.
 
 Importing this package repairs BasicSR 1.4.2 for today's torch (:mod:`basicsr_snn.compat`), then registers our networks,
-models, datasets and losses with BasicSR.
+models, datasets and losses with BasicSR. Only where the command is asked about itself does this wait until something is
+used: help needs no torch.
 """
-from basicsr_snn import compat
+from __future__ import annotations
 
-compat.apply()
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from basicsr_snn import archs, data, losses, models  # noqa: E402
-from basicsr_snn.engines.placing import load  # noqa: E402
-from basicsr_snn.version import __version__  # noqa: E402
+from basicsr_snn.asked import only_about_itself
+from basicsr_snn.version import __version__
 
-__all__ = ['__version__', 'archs', 'compat', 'data', 'load', 'losses', 'models']
+if TYPE_CHECKING:
+    from basicsr_snn import archs, compat, data, losses, models
+    from basicsr_snn.engines.placing import load
+    from basicsr_snn.restoring import denoise
+
+__all__ = ['__version__', 'archs', 'compat', 'data', 'denoise', 'load', 'losses', 'models']
+
+_LAZY = {'load': 'basicsr_snn.engines.placing', 'denoise': 'basicsr_snn.restoring'}
+
+
+def _register() -> None:
+    importlib.import_module('basicsr_snn.compat').apply()
+    for room in ('archs', 'data', 'losses', 'models'):
+        importlib.import_module(f'basicsr_snn.{room}')
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    _register()
+    return getattr(importlib.import_module(_LAZY[name]), name) if name in _LAZY else globals()[name]
+
+
+if not only_about_itself():
+    _register()

@@ -13,7 +13,7 @@ import basicsr_snn
 PACKAGE = Path(basicsr_snn.__file__).parent
 
 LAYERS = (
-    ('errors', 'finite', 'version'),
+    ('asked', 'errors', 'finite', 'version'),
     ('compat', 'registration', 'images', 'installation', 'weight_files'),
     ('spiking', 'inference'),
     ('archs', 'data', 'losses'),
@@ -21,6 +21,7 @@ LAYERS = (
     ('zoo',),
     ('distill', 'exporting'),
     ('engines',),
+    ('restoring',),
     ('models',),
     ('pipeline',),
     ('bench',),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from basicsr_snn.cli.network_arguments import add_engine_argument
 from basicsr_snn.cli.picture_arguments import add_picture_arguments, check_picture_arguments
 from basicsr_snn.errors import UserError, one_line
-from basicsr_snn.inference.self_ensemble import VIEWS
+from basicsr_snn.inference.defaults import VIEWS
 
 if TYPE_CHECKING:
     from rich.console import Console

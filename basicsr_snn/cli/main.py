@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from basicsr_snn.asked import PROGRAM
+from basicsr_snn.cli.completion import add_completion_argument
 from basicsr_snn.errors import MachineError, UserError, near_matches
 from basicsr_snn.version import __version__
 
 VERBS = ('train', 'test', 'denoise', 'bench', 'report', 'export', 'list', 'init', 'prepare', 'check', 'start')
 """Each is a module of this package with ``add_parser(subparsers)`` and ``run(args) -> int``."""
-
-PROGRAM = 'basicsr-snn'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,6 +54,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser(argv: Sequence[str]) -> _Parser:
     parser = _Parser(prog=PROGRAM, description='Spiking image restoration for BasicSR: train, test and run networks.')
     parser.add_argument('--version', action='version', version=f'{PROGRAM} {__version__}')
+    add_completion_argument(parser)
     subparsers = parser.add_subparsers(dest='verb', metavar='VERB', required=True)
     for verb in _verbs_to_parse(argv):
         _verb(verb).add_parser(subparsers)

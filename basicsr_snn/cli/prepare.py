@@ -9,18 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-import cv2
-import numpy as np
-from basicsr.utils.lmdb_util import LmdbMaker
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.limit_argument import add_limit_argument
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.files import picture_size, read_bytes
 from basicsr_snn.images.limits import allow_megapixels
-from basicsr_snn.images.listing import find_pictures
-from basicsr_snn.images.reading import decode
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LMDB_SUFFIX = '.lmdb'
 PNG_LEVEL = 1  # BasicSR's choice for pictures that are read often: fast to unpack, a few per cent larger
@@ -52,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: arguments that do not fit together, no pictures, two pictures of one name, an output that exists.
     """
+    from basicsr_snn.images.listing import find_pictures
+
     _check_arguments(args)
     allow_megapixels(args.max_megapixels)
     listing = find_pictures(args.input, args.recursive)
@@ -123,6 +121,10 @@ def _whole_or_not_at_all(output: Path, write: Callable[[Path], int]) -> int:
 
 
 def _copy(pictures: Sequence[Path], target: Path, link: bool) -> int:
+    from tqdm import tqdm
+
+    from basicsr_snn.images.files import picture_size
+
     target.mkdir()
     for picture in tqdm(pictures, unit='picture', desc='link' if link else 'copy'):
         picture_size(picture)  # refuses what no training could read
@@ -140,6 +142,8 @@ def _write_pieces(pictures: Sequence[Path], target: Path, crop: int, step: int) 
 
 
 def _write_lmdb(pictures: Sequence[Path], target: Path, crop: int | None, step: int | None) -> int:
+    from basicsr.utils.lmdb_util import LmdbMaker
+
     maker = LmdbMaker(str(target), _map_size(pictures, crop, step), batch=COMMIT_EVERY, compress_level=PNG_LEVEL)
     try:
         for key, piece in _pieces(pictures, crop, step):
@@ -151,6 +155,8 @@ def _write_lmdb(pictures: Sequence[Path], target: Path, crop: int | None, step: 
 
 def _map_size(pictures: Sequence[Path], crop: int | None, step: int | None) -> int:
     """Bytes that the lmdb can never exceed: 16-bit RGB without compression. The file takes only what it holds."""
+    from basicsr_snn.images.files import picture_size
+
     room = 1 << 24
     for picture in pictures:
         height, width = picture_size(picture)
@@ -162,6 +168,11 @@ def _map_size(pictures: Sequence[Path], crop: int | None, step: int | None) -> i
 
 def _pieces(pictures: Sequence[Path], crop: int | None, step: int | None) -> Iterator[tuple[str, np.ndarray]]:
     """Key and pixels, (H, W, 1 or 3) uint8 or uint16, of each picture or piece, named as BasicSR does."""
+    from tqdm import tqdm
+
+    from basicsr_snn.images.files import read_bytes
+    from basicsr_snn.images.reading import decode
+
     for picture in tqdm(pictures, unit='picture', desc='write'):
         pixels = decode(read_bytes(picture), picture)[0]
         if crop is None or step is None:
@@ -185,5 +196,7 @@ def cuts(length: int, crop: int | None, step: int | None) -> list[int]:
 
 
 def _png(pixels: np.ndarray) -> bytes:
+    import cv2
+
     stored = pixels if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return cv2.imencode('.png', stored, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()

@@ -36,16 +36,17 @@ class Placed:
             ', int8' if self.int8 else '')
 
 
-def place(trained: TrainedNetwork, engine: str = 'auto') -> Placed:
+def place(trained: TrainedNetwork, engine: str = 'auto', gpu: bool = False) -> Placed:
     """Build a network for an engine.
 
-    ``auto`` is OpenVINO for networks whose 8-bit form ships, where it is installed and there is no GPU; else torch. On
-    OpenVINO and ONNX Runtime a network runs in its 8-bit form if it has one; a file that does not ship is written at
-    the first use, which takes up to a minute, and kept.
+    ``auto`` is OpenVINO for networks whose 8-bit form ships, where it is installed and no GPU would run it; else torch.
+    On OpenVINO and ONNX Runtime a network runs in its 8-bit form if it has one; a file that does not ship is written
+    at the first use, which takes up to a minute, and kept.
 
     Args:
         trained: A network with its weights.
         engine: A name of :data:`basicsr_snn.engines.names.ENGINES`.
+        gpu: Whether torch would run it on a GPU.
 
     Raises:
         UserError: An engine that is not known or not installed, or a network that it does not run.
@@ -53,7 +54,7 @@ def place(trained: TrainedNetwork, engine: str = 'auto') -> Placed:
     if engine not in ENGINES:
         raise UserError(f'engine {engine!r} is not known; write one of {", ".join(ENGINES)}.')
     if engine == 'auto':
-        fast = trained.int8_file is not None and is_installed('openvino') and not torch.cuda.is_available()
+        fast = trained.int8_file is not None and is_installed('openvino') and not gpu
         engine = 'openvino' if fast else 'torch'
     if engine == 'torch':
         return Placed(trained.deployed(), engine)
@@ -80,7 +81,7 @@ def load(name: str | Path, engine: str = 'torch') -> Restorer:
         UserError: Unknown name, a shipped weight file that was changed since, a weight file that does not say which
             network it is of, an engine that is not known or not installed.
     """
-    return place(named_network(name), engine).net
+    return place(named_network(name), engine, gpu=torch.cuda.is_available()).net
 
 
 def _reads_counts(trained: TrainedNetwork) -> bool:

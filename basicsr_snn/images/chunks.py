@@ -18,25 +18,35 @@ WEBP_ANIMATED, WEBP_ALPHA = 0x02, 0x10
 
 def read_png_header(file: BinaryIO) -> PictureHeader:
     """The header of a PNG file, which may hold its EXIF data behind the pixels; any error means that it is damaged."""
-    chunks = dict(_chunks(file, start=8, layout='>I4s', behind=4))
+    chunks = dict(png_chunks(file))
     width, height, _, colour = struct.unpack('>IIBB', chunks[b'IHDR'][:10])
     return PictureHeader(
         width, height, grey=colour in PNG_GREY,
         pages=struct.unpack('>I', chunks[b'acTL'][:4])[0] if b'acTL' in chunks else 1,
         transparent=colour in PNG_WITH_ALPHA or b'tRNS' in chunks,
-        orientation=orientation_in(chunks.get(b'eXIf')), icc_profile=_png_profile(chunks.get(b'iCCP')))
+        orientation=orientation_in(chunks.get(b'eXIf')), icc_profile=unpacked_png_profile(chunks.get(b'iCCP')))
 
 
 def read_webp_header(file: BinaryIO) -> PictureHeader:
     """The header of a WebP file; any error means that it is damaged."""
     frames = 0
     chunks: dict[bytes, bytes] = {}
-    for name, content in _chunks(file, start=12, layout='<4sI', even=True):
+    for name, content in webp_chunks(file):
         frames += name == b'ANMF'
         chunks.setdefault(name, content)
     width, height, transparent = _webp_canvas(chunks)
     return PictureHeader(width, height, pages=max(frames, 1), transparent=transparent,
                          orientation=orientation_in(chunks.get(b'EXIF')), icc_profile=chunks.get(b'ICCP'))
+
+
+def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each chunk of a PNG file, of pixels the beginning only."""
+    return _chunks(file, start=8, layout='>I4s', behind=4)
+
+
+def webp_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each chunk of a WebP file, of pixels the beginning only."""
+    return _chunks(file, start=12, layout='<4sI', even=True)
 
 
 def _chunks(file: BinaryIO, start: int, layout: str, behind: int = 0,
@@ -73,7 +83,8 @@ def _webp_canvas(chunks: dict[bytes, bytes]) -> tuple[int, int, bool]:
     return width & 0x3fff, height & 0x3fff, False
 
 
-def _png_profile(chunk: bytes | None) -> bytes | None:
+def unpacked_png_profile(chunk: bytes | None) -> bytes | None:
+    """The colour profile in a chunk iCCP, at most ``LONGEST_CHUNK`` of it."""
     if chunk is None:
         return None
     packed = chunk.partition(b'\0')[2][1:]  # behind the name and the number of the compression

@@ -11,33 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from basicsr_snn.errors import UserError
-from basicsr_snn.images.reading import decode, read_header
+from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.images.carried import Carried
+from basicsr_snn.images.encoding import EXTENSIONS, FORMATS, Format, encode
+from basicsr_snn.images.reading import decode, read_carried, read_header
 
-LOSSLESS_WEBP = 101  # OpenCV's convention: any quality above 100
-
-
-@dataclass(frozen=True)
-class _Format:
-    """What OpenCV can store in a file of this kind without loss of bits or alpha (measured with OpenCV 5)."""
-
-    bits: tuple[int, ...]
-    alpha: bool
-    settings: tuple[int, ...] = ()
-
-
-_JPEG = _Format((8,), alpha=False, settings=(cv2.IMWRITE_JPEG_QUALITY, 95))
-_TIFF = _Format((8, 16), alpha=True)
-_FORMATS = {
-    '.bmp': _Format((8,), alpha=False),
-    '.jpeg': _JPEG,
-    '.jpg': _JPEG,
-    '.png': _Format((8, 16), alpha=True),
-    '.tif': _TIFF,
-    '.tiff': _TIFF,
-    '.webp': _Format((8,), alpha=True, settings=(cv2.IMWRITE_WEBP_QUALITY, LOSSLESS_WEBP)),
-}
-EXTENSIONS = tuple(_FORMATS)
+NOTHING = Carried()
 _DTYPES: dict[int, type[np.unsignedinteger]] = {8: np.uint8, 16: np.uint16}
 
 
@@ -49,13 +28,17 @@ class Picture:
         stored: (H, W, C) as in the file, uint8 or uint16; C is 3 (RGB) or 1 (grey).
         alpha: (H, W) of the same dtype, or None.
         path: the file.
-        profile: name of its colour profile, which is not kept; None: none, or sRGB.
+        profile: name of its colour profile; None: none, or sRGB.
+        inks: whether its file stores colours as those of four inks (CMYK), of which RGB was made.
+        carried: what its file carries beside the pixels, where that was asked for.
     """
 
     stored: np.ndarray
     alpha: np.ndarray | None
     path: Path
     profile: str | None = None
+    inks: bool = False
+    carried: Carried = NOTHING
 
     @property
     def pixels(self) -> np.ndarray:
@@ -67,9 +50,19 @@ class Picture:
         """Bits per channel of the file, 8 or 16."""
         return self.stored.dtype.itemsize * 8
 
+    def refuse_inks(self) -> None:
+        """Refuse a picture whose colours would come back as others than were given.
 
-def read_picture(path: str | Path) -> Picture:
-    """Read a picture file.
+        Raises:
+            UserError: they are those of four inks.
+        """
+        if self.inks:
+            raise UserError(f'{self.path} stores the colours of four inks (CMYK), which no network here restores: '
+                            'convert it to RGB with a program that knows its profile.')
+
+
+def read_picture(path: str | Path, carried: bool = False) -> Picture:
+    """Read a picture file, with ``carried`` also what it carries beside its pixels.
 
     Raises:
         UserError: the file is missing, or cannot be decoded (:func:`decode`).
@@ -78,7 +71,8 @@ def read_picture(path: str | Path) -> Picture:
     content = read_bytes(path)
     header = read_header(io.BytesIO(content), path)
     stored, alpha = decode(content, path, header)
-    return Picture(stored, alpha, path, header.profile)
+    return Picture(stored, alpha, path, header.profile, header.inks,
+                   read_carried(content, path) if carried else NOTHING)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -107,7 +101,9 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of uint8 or uint16 as contiguous float32 in 0..1."""
+    """Pixels of uint8 or uint16, or floats in 0..1, as contiguous float32 in 0..1."""
+    if np.issubdtype(pixels.dtype, np.floating):
+        return np.ascontiguousarray(pixels, dtype=np.float32)
     return np.ascontiguousarray(pixels, dtype=np.float32) / np.iinfo(pixels.dtype).max
 
 
@@ -145,7 +141,8 @@ def to_channels(pixels: np.ndarray, in_ch: int, name: str | Path = 'the picture'
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
 
 
-def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np.ndarray | None = None) -> None:
+def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np.ndarray | None = None,
+                  carried: Carried = NOTHING, quality: int | None = None) -> tuple[str, ...]:
     """Write a picture file, whole or not at all: a stop half-way leaves neither a cut file nor a lost old one.
 
     Args:
@@ -154,6 +151,12 @@ def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np
             as they are.
         bits: 8 or 16; without effect on integers.
         alpha: (H, W) uint8 or uint16, rescaled where its bits differ from ``bits``.
+        carried: what to write beside the pixels.
+        quality: 1 to 100, of a JPEG, or of a WebP, which is lossless without it, of an AVIF or HEIC. None: that of the
+            input, where both are JPEG, else a high one.
+
+    Returns:
+        What of ``carried`` the file does not hold, each for the middle of a sentence.
 
     Raises:
         UserError: an unknown extension, a format that can't hold the bits or the alpha, or a disk that refuses it.
@@ -162,7 +165,7 @@ def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np
     whole = np.issubdtype(pixels.dtype, np.integer)
     picture_format = format_for(path, pixels.dtype.itemsize * 8 if whole else bits, alpha is not None)
     integers = pixels if whole else to_integers(pixels, bits)
-    encoded = _encode(path, integers, alpha, picture_format)
+    encoded, left_out = _encode(path, integers, alpha, picture_format, carried, quality)
     unfinished = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,16 +177,17 @@ def write_picture(path: str | Path, pixels: np.ndarray, bits: int = 8, alpha: np
     except OSError as error:
         raise UserError(f'{path} cannot be written ({error.strerror}): give a folder that exists, or may be made, on a '
                         'disk with room.') from error
+    return left_out
 
 
-def format_for(path: str | Path, bits: int = 8, alpha: bool = False) -> _Format:
+def format_for(path: str | Path, bits: int = 8, alpha: bool = False) -> Format:
     """The format that a file name asks for, checked against what the picture needs (for a check before long work).
 
     Raises:
         UserError: an unknown extension, or a format that can't hold the bits or the alpha.
     """
     path = Path(path)
-    picture_format = _FORMATS.get(path.suffix.lower())
+    picture_format = FORMATS.get(path.suffix.lower())
     if picture_format is None:
         raise UserError(f'{path} has the extension {path.suffix!r}: known are {" ".join(EXTENSIONS)}; write '
                         f'{path.stem}.png.')
@@ -193,7 +197,7 @@ def format_for(path: str | Path, bits: int = 8, alpha: bool = False) -> _Format:
     lacking += ['an alpha channel'] if alpha and not picture_format.alpha else []
     if lacking:
         raise UserError(f'{path} cannot hold {" and ".join(lacking)}: {path.suffix} has no place for it; write '
-                        f'{path.stem}.png.')
+                        f'{path.stem}.png{", or ask for 8 bits" if lacking == ["16 bits a channel"] else ""}.')
     return picture_format
 
 
@@ -206,27 +210,18 @@ def to_integers(pixels: np.ndarray, bits: int = 8) -> np.ndarray:
     return np.rint(clipped * peak).astype(_DTYPES[bits])
 
 
-def _encode(path: Path, integers: np.ndarray, alpha: np.ndarray | None,
-            picture_format: _Format) -> bytes | memoryview:
-    if alpha is not None and alpha.dtype != integers.dtype:
-        alpha = np.rint(alpha * (np.iinfo(integers.dtype).max / np.iinfo(alpha.dtype).max)).astype(integers.dtype)
-    if alpha is not None and picture_format is _TIFF:
-        from basicsr_snn.images.tiff import encode_tiff
-
-        return encode_tiff(integers, alpha)
+def _encode(path: Path, integers: np.ndarray, alpha: np.ndarray | None, picture_format: Format, carried: Carried,
+            quality: int | None) -> tuple[bytes, tuple[str, ...]]:
+    if alpha is not None:
+        if alpha.dtype != integers.dtype:
+            factor = np.iinfo(integers.dtype).max / np.iinfo(alpha.dtype).max
+            alpha = np.rint(alpha * factor).astype(integers.dtype)
+        integers = np.dstack([integers, alpha])
     try:
-        good, encoded = cv2.imencode(path.suffix.lower(), _as_opencv_stores(integers, alpha),
-                                     list(picture_format.settings))
-    except cv2.error as error:  # for example a WebP side beyond 16383
-        raise UserError(f'{path} cannot be written ({error.err or error}): write {path.stem}.png.') from error
-    if not good:
-        raise UserError(f'{path} cannot be written: OpenCV refuses {integers.shape[1]}x{integers.shape[0]} pixels as '
-                        f'{path.suffix}; write {path.stem}.png.')
-    return encoded.data
-
-
-def _as_opencv_stores(integers: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    if alpha is None:
-        return integers if integers.shape[2] == 1 else cv2.cvtColor(integers, cv2.COLOR_RGB2BGR)
-    channels = (integers[:, :, 0],) * 3 if integers.shape[2] == 1 else cv2.split(integers)[::-1]
-    return cv2.merge([*channels, alpha])
+        return encode(np.ascontiguousarray(integers), picture_format, carried, quality)
+    except UserError as error:
+        raise UserError(f'{path} {error}') from error
+    except Exception as error:  # for example a WebP side beyond 16383; encoders raise what they like
+        height, width = integers.shape[:2]
+        raise UserError(f'{path} cannot be written: {width}x{height} pixels are refused as {path.suffix} '
+                        f'({first_line(error)}); write {path.stem}.png.') from error

@@ -13,6 +13,15 @@ import numpy as np
 from PIL import BmpImagePlugin, JpegImagePlugin
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.images import heif
+from basicsr_snn.images.carried import Carried
+from basicsr_snn.images.carried_reading import (
+    carried_by_bmp,
+    carried_by_jpeg,
+    carried_by_png,
+    carried_by_tiff,
+    carried_by_webp,
+)
 from basicsr_snn.images.chunks import read_png_header, read_webp_header
 from basicsr_snn.images.header import PictureHeader, orientation_in, turned
 from basicsr_snn.images.limits import check_pixels
@@ -20,18 +29,19 @@ from basicsr_snn.images.limits import check_pixels
 Decoded = tuple[np.ndarray, np.ndarray | None]
 """(H, W, C) uint8 or uint16, C is 1 (grey) or 3 (RGB), and alpha, (H, W) of the same dtype, or None."""
 
-LONGEST_START = 16
+LONGEST_START = heif.LONGEST_BRANDS
 NO_MEMORY = -4
 """OpenCV's code."""
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of file: whether a file begins as one, and what reads header and pixels."""
+    """A kind of file: whether a file begins as one, and what reads header, pixels, and all that it carries else."""
 
     begins: Callable[[bytes], bool]
     read_header: Callable[[BinaryIO], PictureHeader]
     decode: Callable[[bytes, Any], Decoded]
+    read_carried: Callable[[BinaryIO], Carried]
 
 
 def read_header(file: BinaryIO, name: str | Path) -> PictureHeader:
@@ -80,6 +90,26 @@ def decode(content: bytes, name: str | Path, header: PictureHeader | None = None
         raise damaged(name) from error
 
 
+def read_carried(content: bytes, name: str | Path) -> Carried:
+    """What a picture file carries beside its pixels; what of it is damaged is told, and costs nothing else.
+
+    Args:
+        content: the file's bytes.
+        name: what an error message calls the picture.
+
+    Raises:
+        UserError: no picture.
+    """
+    file = io.BytesIO(content)
+    try:
+        with warnings.catch_warnings(action='ignore'):
+            return _kind(file, name).read_carried(file)
+    except UserError:
+        raise
+    except Exception:  # readers of damaged files raise what they like
+        return Carried(left_out=('all that it carries beside its pixels (damaged)',))
+
+
 def _kind(file: BinaryIO, name: str | Path) -> _Kind:
     file.seek(0)
     start = file.read(LONGEST_START)
@@ -94,6 +124,8 @@ def _read_header(kind: _Kind, file: BinaryIO, name: str | Path) -> PictureHeader
     try:
         with warnings.catch_warnings(action='ignore'):
             header = kind.read_header(file)
+    except UserError as error:
+        raise UserError(f'{name} {error}') from error
     except Exception as error:  # readers of damaged files raise what they like
         raise damaged(name) from error
     if header.width < 1 or header.height < 1:
@@ -104,7 +136,7 @@ def _read_header(kind: _Kind, file: BinaryIO, name: str | Path) -> PictureHeader
 def damaged(name: str | Path) -> UserError:
     """What is said of a file that no decoder reads."""
     return UserError(f'{name} is no readable picture (damaged, cut short, or another kind of file): replace or remove '
-                     'it; PNG, JPEG, TIFF, WebP and BMP are read.')
+                     'it; PNG, JPEG, TIFF, WebP and BMP are read, and AVIF and HEIC where Pillow can.')
 
 
 def _decode_by_opencv(content: bytes, header: PictureHeader) -> Decoded:
@@ -179,9 +211,14 @@ def _decode_tiff(content: bytes, header: Any) -> Decoded:
 
 
 _KINDS = (
-    _Kind(lambda start: start.startswith(b'\x89PNG\r\n\x1a\n'), read_png_header, _decode_by_opencv),
-    _Kind(lambda start: start.startswith(b'\xff\xd8\xff'), _read_jpeg_header, _decode_jpeg),
-    _Kind(lambda start: start.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')), _read_tiff_header, _decode_tiff),
-    _Kind(lambda start: start[:4] == b'RIFF' and start[8:12] == b'WEBP', read_webp_header, _decode_by_opencv),
-    _Kind(lambda start: start.startswith(b'BM'), _read_bmp_header, _decode_bmp),
+    _Kind(lambda start: start.startswith(b'\x89PNG\r\n\x1a\n'), read_png_header, _decode_by_opencv,
+          carried_by_png),
+    _Kind(lambda start: start.startswith(b'\xff\xd8\xff'), _read_jpeg_header, _decode_jpeg, carried_by_jpeg),
+    _Kind(lambda start: start.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')), _read_tiff_header, _decode_tiff,
+          carried_by_tiff),
+    _Kind(lambda start: start[:4] == b'RIFF' and start[8:12] == b'WEBP', read_webp_header, _decode_by_opencv,
+          carried_by_webp),
+    _Kind(lambda start: start.startswith(b'BM'), _read_bmp_header, _decode_bmp, carried_by_bmp),
+    *(_Kind(begins, heif.header_reader(kind), heif.decoder(kind), heif.carried_reader(kind))
+      for begins, kind in ((heif.is_avif, heif.AVIF), (heif.is_heic, heif.HEIC))),
 )

@@ -152,6 +152,7 @@ def _decode_eight_bits(content: bytes, header: TiffHeader) -> np.ndarray:
         mode = MODES[image.mode]
     except (SyntaxError, KeyError):  # a layout that Pillow does not know
         return _decode_by_tifffile(content, header)
+    image.info.pop('xmp', None)  # Pillow turns the picture where that asks for it and no tag does
     image.im = Image.new(image.mode, image.size).im  # where Pillow makes the room, it does set its limit
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels if pixels.ndim == 3 else pixels[:, :, None]

@@ -1,7 +1,7 @@
 """Whole picture files through a network: any size, channels and bits, in the memory of a few rows of tiles."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,7 @@ class Denoiser:
         sigma: Noise level to tell the network, or None for its own.
         contrast: Factor on the contrast, about mid-grey, of what the network is given; undone in its answer. A network
             for noise of 25 restores noise of 50 at half the contrast (our choice).
+        strength: Share of the change that is made: 0 gives the picture itself, 2 twice the change.
     """
 
     net: Restorer
@@ -82,6 +83,7 @@ class Denoiser:
     tile_pad: int | None = None
     sigma: float | None = None
     contrast: float = 1.0
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         self.tile_pad = self.overlap
@@ -99,33 +101,46 @@ class Denoiser:
         tile = (AUTO_TILE if height * width > AUTO_TILE_ABOVE else 0) if self.tile is None else self.tile
         return tile if tile < max(height, width) else 0
 
-    def bands(self, picture: Picture, noise: NoiseStream | None = None) -> Iterator[Band]:
-        """Restore a picture from top to bottom.
+    def tile_count(self, height: int, width: int, channels: int) -> int:
+        """How many tiles a picture goes through the network in, those of each channel counted by themselves."""
+        rows, columns = self._spans(height, width)
+        return len(rows) * len(columns) * (channels if channels > self.channels else 1)
+
+    def _spans(self, height: int, width: int) -> tuple[list[Span], list[Span]]:
+        tile = self.tile_for(height, width) or max(height, width)
+        rows, columns = (tile_spans(self.net, length, tile, self.overlap) for length in (height, width))
+        return rows, columns
+
+    def bands(self, picture: Picture, noise: NoiseStream | None = None,
+              after_tiles: Callable[[int], None] | None = None) -> Iterator[Band]:
+        """Restore a picture from top to bottom, telling ``after_tiles`` how many tiles were just done.
 
         Raises:
             UserError: The network answers with NaN or infinity.
         """
-        height, width = picture.stored.shape[:2]
-        tile = self.tile_for(height, width) or max(height, width)
-        rows, columns = (tile_spans(self.net, length, tile, self.overlap) for length in (height, width))
+        rows, columns = self._spans(*picture.stored.shape[:2])
         reader = RowReader(picture.stored, noise)
         for row in rows:
             given = reader.read(row.read)
-            restored = self._restored(given, columns)
+            restored = self._restored(given, columns, after_tiles)
+            if self.strength != 1:
+                restored = given + self.strength * (restored - given)
             yield Band(row.kept, given[row.kept_of_answer], restored[row.kept_of_answer])
 
-    def _restored(self, given: np.ndarray, columns: list[Span]) -> np.ndarray:
+    def _restored(self, given: np.ndarray, columns: list[Span],
+                  after_tiles: Callable[[int], None] | None) -> np.ndarray:
         band = torch.from_numpy(given).permute(2, 0, 1).unsqueeze(0)
         if band.shape[1] < self.channels:
-            answer = self._checked(band.expand(-1, self.channels, -1, -1), columns).mean(1, keepdim=True)
+            answer = self._checked(band.expand(-1, self.channels, -1, -1), columns, after_tiles).mean(1, keepdim=True)
         elif band.shape[1] > self.channels:
-            answer = torch.cat([self._checked(channel, columns) for channel in band.split(1, dim=1)], dim=1)
+            answer = torch.cat([self._checked(channel, columns, after_tiles) for channel in band.split(1, 1)], dim=1)
         else:
-            answer = self._checked(band, columns)
+            answer = self._checked(band, columns, after_tiles)
         return answer[0].permute(1, 2, 0).numpy()
 
-    def _checked(self, band: Tensor, columns: list[Span]) -> Tensor:
-        answer = restored_band(self.net, _with_contrast(band, self.contrast), columns, sigma=self.sigma)
+    def _checked(self, band: Tensor, columns: list[Span], after_tiles: Callable[[int], None] | None) -> Tensor:
+        answer = restored_band(self.net, _with_contrast(band, self.contrast), columns, sigma=self.sigma,
+                               after_tiles=after_tiles)
         answer = _with_contrast(answer, 1 / self.contrast)
         if not answer.sum().isfinite():  # one NaN or infinity spoils the sum, which needs no second picture
             raise UserError('the network answered with NaN or infinity; check its weights.')
@@ -146,33 +161,37 @@ class EightBits:
 
 
 def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | None = None,
-                    compare: bool = False) -> tuple[np.ndarray, EightBits | None]:
-    """Restore a picture to integers of its own bits.
+                    bits: int | None = None, compare: bool = False,
+                    after_tiles: Callable[[int], None] | None = None) -> tuple[np.ndarray, EightBits | None]:
+    """Restore a picture to integers.
 
     Args:
         denoiser: The network.
         picture: What to restore, or what to add noise to.
         noise: Noise to add first; None: none.
+        bits: 8 or 16, of the result; None: those of the picture.
         compare: Also keep what a score needs.
+        after_tiles: Called with the number of tiles that were just done.
 
     Returns:
-        (H, W, C) of the dtype of ``picture.stored``, and the pictures to compare, or None.
+        (H, W, C) uint8 or uint16, and the pictures to compare, or None.
 
     Raises:
         UserError: The network answers with NaN or infinity.
     """
-    restored = np.empty_like(picture.stored)
+    bits = bits or picture.bits
+    restored = np.empty(picture.stored.shape, np.uint8 if bits == 8 else np.uint16)
     eight = None
-    if compare:
-        whole = picture.bits == 8  # then picture and result are what is compared
-        clean, small = ((picture.stored, restored) if whole else
-                        (np.empty(restored.shape, np.uint8), np.empty(restored.shape, np.uint8)))
+    if compare:  # of 8 bits, picture and result are what is compared
+        clean, small = (one if one.dtype == np.uint8 else np.empty(restored.shape, np.uint8)
+                        for one in (picture.stored, restored))
         eight = EightBits(clean, np.empty(restored.shape, np.uint8), small)
-    for band in denoiser.bands(picture, noise):
-        restored[band.rows] = to_integers(band.restored, picture.bits)
+    for band in denoiser.bands(picture, noise, after_tiles):
+        restored[band.rows] = to_integers(band.restored, bits)
         if eight is not None:
             eight.noisy[band.rows] = to_integers(band.given)
-            if picture.bits != 8:
+            if eight.clean is not picture.stored:
                 eight.clean[band.rows] = to_integers(to_float(picture.stored[band.rows]))
+            if eight.restored is not restored:
                 eight.restored[band.rows] = to_integers(band.restored)
     return restored, eight

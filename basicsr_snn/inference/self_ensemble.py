@@ -11,8 +11,10 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import restored_on_multiple
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.inference.defaults import VIEWS
 
-VIEWS = (1, 2, 4, 8)
+__all__ = ['TURNS_AND_FLIPS', 'VIEWS', 'SelfEnsemble', 'turn', 'turn_back']
+
 TURNS_AND_FLIPS = ((0, False), (2, False), (1, True), (3, True), (0, True), (2, True), (1, False), (3, False))
 """Quarter turns and whether a flip from left to right follows; the first 1, 2, 4 or all 8 of them are the views."""
 

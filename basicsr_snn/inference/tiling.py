@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,15 +11,9 @@ from torch import Tensor
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.inference.defaults import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD
 
-TILE_PAD = 72
-"""Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""
-
-AUTO_TILE_ABOVE = 500_000
-"""Pixels above which a picture is restored in tiles when no tile is asked for."""
-
-AUTO_TILE = 512
-"""Side of those tiles: took the least CPU time a pixel among 128 to 1024, for `small` on two cores."""
+__all__ = ['AUTO_TILE', 'AUTO_TILE_ABOVE', 'TILE_PAD', 'Span', 'restored_band', 'tile_spans', 'tiled_forward']
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ def tiled_forward(net: Restorer, picture: Tensor, tile: int, tile_pad: int, batc
 
 @torch.inference_mode()
 def restored_band(net: Restorer, band: Tensor, columns: list[Span], batch: int = 1,
-                  sigma: float | Tensor | None = None) -> Tensor:
+                  sigma: float | Tensor | None = None, after_tiles: Callable[[int], None] | None = None) -> Tensor:
     """The network's answer on one row of tiles, for callers who have no more than that in memory.
 
     Args:
@@ -86,6 +81,7 @@ def restored_band(net: Restorer, band: Tensor, columns: list[Span], batch: int =
         columns: Spans of the tiles along the width, see :func:`tile_spans`.
         batch: Number of tiles that go through the network at once.
         sigma: As in :func:`tiled_forward`.
+        after_tiles: Called after some tiles, with their number.
 
     Returns:
         (N, C, h, W) on the band's device, an inference tensor.
@@ -99,6 +95,8 @@ def restored_band(net: Restorer, band: Tensor, columns: list[Span], batch: int =
         answers = _forward(net, [band[..., column.read] for column in group], sigma)
         for column, answer in zip(group, answers, strict=True):
             joined[..., column.kept] = answer[..., column.kept_of_answer]
+        if after_tiles:
+            after_tiles(len(group))
     return joined
 
 

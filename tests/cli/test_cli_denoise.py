@@ -155,15 +155,49 @@ def test_grey_with_alpha_is_grey(tmp_path, capsys):
     assert np.array_equal(result[..., 3], alpha)
 
 
-def test_a_colour_profile_that_is_lost_is_told(tmp_path, small, capsys):
+def test_what_a_photograph_carries_is_kept_and_what_is_lost_is_told(tmp_path, small, capsys):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('LAB')).tobytes()
+    exif = Image.Exif()
+    exif[271], exif[274] = 'Kamera', 6
     (tmp_path / 'in').mkdir()
-    Image.fromarray(smooth_picture(12, 14, 3)).save(tmp_path / 'in' / 'a.png', icc_profile=profile)
-    save(tmp_path / 'in' / 'b.png', smooth_picture(12, 14, 3))
+    photograph = Image.fromarray(smooth_picture(12, 14, 3))
+    photograph.save(tmp_path / 'in' / 'a.jpg', icc_profile=profile, exif=exif, dpi=(300, 300), quality=80)
+    photograph.save(tmp_path / 'in' / 'b.webp', icc_profile=profile, exif=b'broken')
     assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    result = Image.open(tmp_path / 'out' / 'a.jpg')
+    assert result.info['icc_profile'] == profile
+    assert dict(result.getexif()) == {271: 'Kamera', 274: 1}
+    assert (result.size, result.info['dpi']) == ((12, 14), (300, 300))
+    assert result.quantization == Image.open(tmp_path / 'in' / 'a.jpg').quantization
+    assert Image.open(tmp_path / 'out' / 'b.webp').info['icc_profile'] == profile
     said = capsys.readouterr().err
-    assert said.count('is not written to the result') == 1
-    assert 'a.png: its colour profile, ' in said
+    assert said.count('the result is without') == 1
+    assert 'b.webp: the result is without EXIF data (damaged)\n' in said
+
+
+@pytest.mark.parametrize('kind', ['jpeg', 'tiff'])
+def test_inks_are_refused(tmp_path, small, capsys, kind):
+    Image.fromarray(smooth_picture(12, 14, 3)).convert('CMYK').save(tmp_path / f'a.{kind}')
+    assert denoise('-i', tmp_path / f'a.{kind}', '-o', tmp_path / 'out', *small) == 1
+    assert f'a.{kind} stores the colours of four inks (CMYK)' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_bits_and_quality_can_be_asked_for(tmp_path, small):
+    stored = save(tmp_path / 'in' / 'a.png', smooth_picture(64, 64, 3, bits=16))
+    sizes = []
+    for quality in (20, 95):
+        assert denoise('-i', tmp_path / 'in', '-o', tmp_path / str(quality), '--ext', 'jpg', '--bits', 8, '--quality',
+                       quality, *small) == 0
+        sizes.append((tmp_path / str(quality) / 'a.jpg').stat().st_size)
+    assert sizes[0] < sizes[1]
+    for bits in (8, 16):
+        assert denoise('-i', tmp_path / 'in', '-o', tmp_path / f'{bits} bits', '--bits', bits, '--noise', 25, '--gt',
+                       *small) == 0
+    eight, sixteen = (read(tmp_path / f'{bits} bits' / 'a.png') for bits in (8, 16))
+    assert (eight.dtype, sixteen.dtype) == (np.uint8, np.uint16)
+    np.testing.assert_allclose(eight, sixteen / 257, atol=0.51)
+    assert stored.dtype == np.uint16
 
 
 @pytest.mark.parametrize('key', ['params', 'params_ema'])

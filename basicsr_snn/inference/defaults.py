@@ -1,0 +1,17 @@
+"""Numbers of tiles and views that commands name in their help, which must not wait for torch."""
+from __future__ import annotations
+
+TILE_PAD = 72
+"""Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""
+
+AUTO_TILE_ABOVE = 500_000
+"""Pixels above which a picture is restored in tiles when no tile is asked for."""
+
+AUTO_TILE = 512
+"""Side of those tiles: took the least CPU time a pixel among 128 to 1024, for `small` on two cores."""
+
+LEAST_TILE = 16
+"""The smallest that the command takes: a smaller one is nearly all overlap."""
+
+VIEWS = (1, 2, 4, 8)
+"""How many flips and turns a self-ensemble may take."""

@@ -1,0 +1,4 @@
+"""Restoring pictures in one call: the network that suits a picture, and pictures of every kind that Python has."""
+from basicsr_snn.restoring.denoising import denoise
+
+__all__ = ['denoise']
