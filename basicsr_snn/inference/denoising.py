@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from basicsr_snn.errors import UserError
+from basicsr_snn.finite import check_answer
 from basicsr_snn.images.files import Picture, to_float, to_integers
 from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.contract import Restorer
@@ -103,7 +103,7 @@ class Denoiser:
         """Restore a picture from top to bottom.
 
         Raises:
-            UserError: The network answers with NaN or infinity.
+            NotFiniteError: The network answers with NaN or infinity.
         """
         height, width = picture.stored.shape[:2]
         tile = self.tile_for(height, width) or max(height, width)
@@ -128,7 +128,7 @@ class Denoiser:
         answer = restored_band(self.net, _with_contrast(band, self.contrast), columns, sigma=self.sigma)
         answer = _with_contrast(answer, 1 / self.contrast)
         if not answer.sum().isfinite():  # one NaN or infinity spoils the sum, which needs no second picture
-            raise UserError('the network answered with NaN or infinity; check its weights.')
+            check_answer(answer, consequence='nothing is written')
         return answer
 
 
@@ -159,7 +159,7 @@ def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | N
         (H, W, C) of the dtype of ``picture.stored``, and the pictures to compare, or None.
 
     Raises:
-        UserError: The network answers with NaN or infinity.
+        NotFiniteError: The network answers with NaN or infinity.
     """
     restored = np.empty_like(picture.stored)
     eight = None
