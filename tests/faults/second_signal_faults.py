@@ -2,13 +2,10 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +13,7 @@ from typing import Any
 import torch
 from fault import fault
 from process_faults import make_pictures
-from signal_faults import endless, members, saved_iterations
+from signal_faults import endless, members, saved_iterations, started
 from trainings import write
 
 PLACES = {'step': 'compute_losses', 'validation': 'test', 'checkpoint': 'save'}
@@ -58,15 +55,6 @@ def train_until_it_hangs(options: dict[str, Any], place: str) -> None:
           replaced(PLACES[place], visit, 'basicsr_snn.models.snn_model:SNNModel')):
         os.dup2(output.fileno(), 2)
         train.main(['-opt', write(options)])
-
-
-def started(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """A process of a server that has imported everything: it starts seconds sooner than Python does."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['basicsr_snn'])
-    process = context.Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 def end_by_second_signal(place: str, number: int, workers: int) -> None:

@@ -1,12 +1,16 @@
 """Trainings that are told to stop, and trainings that lose a picture, a data worker or half an lmdb."""
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,6 +35,15 @@ def endless(name: str, workers: int, **train_data) -> dict:
     options['val']['val_freq'] = 7
     options['logger'] |= {'save_checkpoint_freq': 10**6, 'print_freq': 1}
     return options
+
+
+def started(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """A process of a server that has imported everything: it starts seconds sooner than Python does."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['basicsr_snn'])
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
 
 
 def ended(process: subprocess.Popen, seconds: float = 60) -> tuple[int, str]:
