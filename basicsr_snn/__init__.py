@@ -9,6 +9,9 @@ compat.apply()
 
 from basicsr_snn import archs, data, losses, models  # noqa: E402
 from basicsr_snn.engines.placing import load  # noqa: E402
+from basicsr_snn.moved import keep_former_names  # noqa: E402
 from basicsr_snn.version import __version__  # noqa: E402
+
+keep_former_names()
 
 __all__ = ['__version__', 'archs', 'compat', 'data', 'load', 'losses', 'models']

@@ -23,7 +23,7 @@ from basicsr_snn.compat.replacing import replaced
 FASTER = 10
 """By how much the clock of processes that watch each other is faster here than in a real training."""
 
-LOST_S = 60.0
+LOST_S = 120.0
 """Seconds within which all have noticed on a machine with much other work to do; 12 are enough on an idle one."""
 
 

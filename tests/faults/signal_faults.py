@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from fault import fault
-from process_faults import make_pictures, start_training, wait_for
+from process_faults import PATIENCE_S, make_pictures, start_training, wait_for
 from trainings import training
 
 from basicsr_snn.cli.main import main
@@ -46,7 +46,7 @@ def started(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     return process
 
 
-def ended(process: subprocess.Popen, seconds: float = 60) -> tuple[int, str]:
+def ended(process: subprocess.Popen, seconds: float = PATIENCE_S) -> tuple[int, str]:
     """Exit code and output; nothing of its process group is left."""
     try:
         output, _ = process.communicate(timeout=seconds)
