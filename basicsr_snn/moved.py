@@ -13,7 +13,6 @@ from typing import Any
 MOVED = {
     'basicsr_snn.checking': ('basicsr_snn.pipeline.dry_run',),
     'basicsr_snn.options': ('basicsr_snn.pipeline.option_files', 'basicsr_snn.pipeline.option_checks'),
-    'basicsr_snn.restoring': ('basicsr_snn.inference.calling',),
     'basicsr_snn.denoising': ('basicsr_snn.inference.denoising',),
     'basicsr_snn.tiling': ('basicsr_snn.inference.tiling',),
     'basicsr_snn.data.pictures': ('basicsr_snn.images.files', 'basicsr_snn.images.listing'),
