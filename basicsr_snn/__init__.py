@@ -26,6 +26,7 @@ def _register() -> None:
     importlib.import_module('basicsr_snn.compat').apply()
     for room in ('archs', 'data', 'losses', 'models'):
         importlib.import_module(f'basicsr_snn.{room}')
+    importlib.import_module('basicsr_snn.moved').keep_former_names()
 
 
 def __getattr__(name: str) -> Any:

@@ -49,6 +49,16 @@ def one_line(error: Exception) -> str:
     return ' '.join(str(error).split()) or type(error).__name__
 
 
+SHOWN = 3
+
+
+def some(names: Iterable[str], between: str = ', ') -> str:
+    """The first three of several names, and how many there are beside."""
+    names = list(names)
+    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
+    return between.join(names[:SHOWN]) + more
+
+
 def near_matches(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:
     """The ``count`` names of ``allowed`` closest to ``given``, best first; all of them in order when none is close."""
     names = {str(name).lower(): str(name) for name in allowed}

@@ -1,4 +1,4 @@
-"""What is finite: numbers without NaN and infinity."""
+"""What is finite: numbers without NaN and infinity, and the sentences about what is not."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -6,6 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from basicsr_snn.errors import NotFiniteError, some
+
+EARLIER = 'take the weights of an earlier checkpoint'
+"""What to do about a network that broke, where nothing more is known."""
 
 
 def is_finite(tensor: Tensor) -> bool:
@@ -38,3 +43,38 @@ def not_finite_in(content: Any, path: str = '') -> list[str]:
     items = (content.items() if isinstance(content, Mapping) else
              enumerate(content) if isinstance(content, list | tuple) else ())
     return [place for key, value in items for place in not_finite_in(value, f'{path}.{key}' if path else str(key))]
+
+
+def check_answer(answer: Tensor, pictures: str = 'a picture', consequence: str = 'no score is given',
+                 advice: str = EARLIER, who: str = 'the network') -> None:
+    """Refuse what a network made of a picture if it is not finite.
+
+    Args:
+        answer: What it made.
+        pictures: Of what.
+        consequence: What is not done with it.
+        advice: What to type instead.
+        who: The subject of the sentence.
+
+    Raises:
+        NotFiniteError: It holds NaN or infinity.
+    """
+    if not torch.isfinite(answer).all():
+        raise NotFiniteError(f'{who} answers {pictures} with NaN or infinity, so that {consequence}; {advice}.')
+
+
+def what_is_broken(content: Any, what: str) -> str | None:
+    """The beginning of a sentence about nested mappings and lists of tensors, such as weights, of which one is not
+    finite; None: all are."""
+    broken = not_finite_in(content)
+    return f'{what} holds NaN or infinity in {some(broken)}' if broken else None
+
+
+def check_numbers(content: Any, what: str, consequence: str = '', advice: str = EARLIER) -> None:
+    """Refuse what :func:`what_is_broken` finds; ``consequence`` goes on behind it, ``advice`` is what to do instead.
+
+    Raises:
+        NotFiniteError: A tensor holds NaN or infinity.
+    """
+    if told := what_is_broken(content, what):
+        raise NotFiniteError(f'{told}{consequence}; {advice}.')

@@ -26,7 +26,7 @@ LAYERS = (
     ('pipeline',),
     ('bench',),
     ('report',),
-    ('cli', 'train', 'test', '__main__'),
+    ('cli', 'train', 'test', '__main__', 'moved'),
 )
 """From the bottom to the top. A room imports from those below it and, if there is no circle, from its neighbours."""
 

@@ -9,8 +9,8 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from basicsr_snn.archs.ffdnet_arch import noise_level_map
-from basicsr_snn.errors import NotFiniteError, UserError, first_line
-from basicsr_snn.finite import not_finite_in
+from basicsr_snn.errors import UserError, first_line
+from basicsr_snn.finite import check_numbers
 from basicsr_snn.images.padding import pad_at_end
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.installation import find_weight_file
@@ -98,8 +98,7 @@ def _recognise(path: Path) -> Any:
         raise UserError(f'{path} is of {found.architecture.name}, scale {found.scale}, {found.input_channels} to '
                         f'{found.output_channels} channels, {found.purpose}; give a network that restores a grey or '
                         'an RGB picture at its own size.')
-    if broken := not_finite_in(found.model.state_dict()):
-        raise NotFiniteError(f'{path} holds NaN or infinity in {broken[0]}; give an undamaged file.')
+    check_numbers(found.model.state_dict(), str(path), advice='give an undamaged file')
     return found
 
 

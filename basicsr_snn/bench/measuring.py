@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from basicsr_snn import finite
 from basicsr_snn.bench.candidates import Candidate, Restorer
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
@@ -40,7 +41,8 @@ def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[
         on_picture: Called after each picture.
 
     Raises:
-        UserError: It cannot be built, or answers with other sizes or with NaN.
+        UserError: It cannot be built, or answers with other sizes.
+        NotFiniteError: It answers with NaN or infinity.
     """
     restorer = candidate.build()
     counter = None if restorer.net is None else OperationCounter(restorer.net.network)
@@ -66,13 +68,13 @@ def check_answer(restored: Tensor, clean: Tensor, who: str = 'it') -> None:
     """Refuse an answer that cannot be scored; ``who`` is the sentence's subject.
 
     Raises:
-        UserError: It has another size than the clean picture, or holds NaN or infinity.
+        UserError: It has another size than the clean picture.
+        NotFiniteError: It holds NaN or infinity.
     """
     if restored.shape != clean.shape:
         raise UserError(f'{who} answers {"x".join(map(str, restored.shape[1:]))} where the clean picture is '
                         f'{"x".join(map(str, clean.shape[1:]))}; take pictures of its channels and scale.')
-    if not torch.isfinite(restored).all():
-        raise UserError(f'{who} answers with NaN or infinity; check its weights.')
+    finite.check_answer(restored, who=who)
 
 
 def _scores(restored: Tensor, clean: Tensor) -> tuple[float, float]:

@@ -35,6 +35,7 @@ REPAIRS = (
     resuming.resume_without_cuda,
     resuming.resume_as_the_file_says,
     scoring.refuse_pictures_of_nan,
+    scoring.score_in_numbers,
     optimizers.accept_more_optimizers,
     distributed.distribute_without_cuda,
     distributed.distribute_by_slurm_only,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.compat.replacing import replaced, replaces
-from basicsr_snn.errors import MachineError, NotFiniteError, first_line
-from basicsr_snn.finite import not_finite_in
+from basicsr_snn.errors import MachineError, first_line
+from basicsr_snn.finite import check_numbers
 from basicsr_snn.weight_files.card import card_on_state_dicts
 from basicsr_snn.weight_files.declared_size import check_declared_size
 
@@ -106,10 +106,9 @@ def load_network_of_bounded_size(upstream: Callable[..., None], model: Any, net:
 
 
 def _refuse_infinity(what: str, iteration: int, content: Any) -> None:
-    if broken := not_finite_in(content):
-        at = f'at iteration {iteration}' if iteration >= 0 else 'at the end'
-        raise NotFiniteError(f'{what} holds NaN or infinity {at} (in {broken[0]}), so that no checkpoint was saved; '
-                             'lower train: optim_g: lr, and go on from the last checkpoint with --auto_resume.')
+    at = f'at iteration {iteration}' if iteration >= 0 else 'at the end'
+    check_numbers(content, what, f' {at}, so that no checkpoint was saved',
+                  'lower train: optim_g: lr, and go on from the last checkpoint with --auto_resume')
 
 
 def optimizer_types(model: Any) -> list[str]:

@@ -20,7 +20,8 @@ from basicsr_snn.compat.checkpoints import optimizer_types, remembered_by_losses
 from basicsr_snn.compat.distributed import on_first_process
 from basicsr_snn.compat.replacing import module, replaces
 from basicsr_snn.errors import UserError, first_line
-from basicsr_snn.finite import not_finite_in
+from basicsr_snn.finite import what_is_broken
+from basicsr_snn.weight_files.declared_size import check_declared_size
 
 ENTRIES = {'epoch': int, 'iter': int, 'optimizers': list, 'schedulers': list}
 """What every state holds."""
@@ -103,7 +104,7 @@ def read_checkpoint(opt: dict[str, Any], file: Path) -> dict[str, Any]:
         ValueError: The set of files is not complete, or not finite.
         Exception: Whatever reading one of them raises.
     """
-    state = torch.load(file, map_location='cpu', weights_only=True)
+    state = _read(file)
     wrong = [key for key, kind in ENTRIES.items() if not isinstance(state.get(key), kind)]
     if wrong:
         raise ValueError(f'{file.name} lacks {", ".join(wrong)}')
@@ -114,7 +115,7 @@ def read_checkpoint(opt: dict[str, Any], file: Path) -> dict[str, Any]:
     if 'network_g' in opt and 'network_g' not in ignored:
         networks.add(models / f'net_g_{state["iter"]}.pth')
     for network in sorted(networks):
-        content = torch.load(network, map_location='cpu', weights_only=True)
+        content = _read(network)
         if not content.get('params'):
             raise ValueError(f'{network.name} lacks params')
         _require_finite(network.name, content)
@@ -124,9 +125,14 @@ def read_checkpoint(opt: dict[str, Any], file: Path) -> dict[str, Any]:
     return state
 
 
+def _read(file: Path) -> Any:
+    check_declared_size(file)
+    return torch.load(file, map_location='cpu', weights_only=True)
+
+
 def _require_finite(name: str, content: Any) -> None:
-    if broken := not_finite_in(content):
-        raise ValueError(f'{name} holds NaN or infinity in {broken[0]}')
+    if told := what_is_broken(content, name):
+        raise ValueError(told)
 
 
 def _take_networks_whole(path: dict[str, Any]) -> None:

@@ -50,7 +50,8 @@ class GaussianDenoisingDataset(PictureDataset):
             - ``repeat``: training; the epoch holds each picture this often. Default 1.
 
     An item holds ``lq`` and ``gt`` (float32 tensors (C, H, W), RGB or grey; ``gt`` in 0..1), ``sigma`` (float32 scalar
-    tensor, 0..255 scale), ``lq_path`` and ``gt_path`` (the file, or the key in an lmdb).
+    tensor, 0..255 scale), ``lq_path`` and ``gt_path`` (the file, or the key in an lmdb); in training also ``corner``,
+    row and column of the crop in the picture, which a message about a broken step tells.
 
     Raises:
         UserError: options that do not fit together, a missing or empty folder, a picture that cannot be read or used.

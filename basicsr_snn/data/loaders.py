@@ -8,7 +8,7 @@ import torch
 
 from basicsr_snn.compat.replacing import replaced, replaces
 from basicsr_snn.data.device_loader import DeviceLoader
-from basicsr_snn.data.draws import DrawSampler, follow_draws
+from basicsr_snn.data.draws import DrawSampler, SeededItems, follow_draws
 from basicsr_snn.data.watched_loader import watch_loader
 from basicsr_snn.data.workers import worker_context
 from basicsr_snn.errors import UserError
@@ -30,6 +30,7 @@ def draw_alike_everywhere(upstream: Callable[..., tuple], opt: Mapping[str, Any]
     _check_persistent_workers(train)
 
     def sampler_for(dataset: Any, world_size: int, rank: int, enlarge_ratio: float) -> DrawSampler:
+        require_pictures(dataset)
         replicas = world_size if opt['dist'] else max(opt['num_gpu'], 1)  # without a launcher one process feeds all
         batch = train['batch_size_per_gpu'] * replicas
         return DrawSampler(len(dataset), batch, _agreed_seed(opt), enlarge_ratio, world_size, rank)
@@ -51,6 +52,13 @@ def seed_items_of_other_sets(upstream: Callable[[dict[str, Any]], Any], opt: dic
     """Crops and flips of BasicSR's sets were others after a resume, and with workers the same in each epoch."""
     dataset = upstream(opt)
     return follow_draws(dataset) if opt['phase'] == 'train' else dataset
+
+
+def require_pictures(dataset: Any) -> None:
+    """Raise a ``UserError`` for a data set that holds nothing, as BasicSR's own of an empty folder do."""
+    if not len(dataset):
+        name = (dataset.dataset if isinstance(dataset, SeededItems) else dataset).opt['name']
+        raise UserError(f'{name} holds no pictures: give a folder that does.')
 
 
 def _check_persistent_workers(train: dict[str, Any]) -> None:

@@ -33,6 +33,9 @@ class PictureDataset(DrawnDataset):
         options: The same, checked.
     """
 
+    _corner = 0, 0
+    """Row and column of the last crop."""
+
     def __init__(self, opt: dict[str, Any], options: PictureOptions) -> None:
         super().__init__()
         self.opt = opt  # BasicSR's validation reads dataset.opt['name']
@@ -41,6 +44,7 @@ class PictureDataset(DrawnDataset):
         self.indices = self.listed()
         if options.train:
             self.check_sizes()
+        self._refuse_grey_ones()
         self._cached = self._decode_all() if self._cache_wanted() else None
 
     def training_pair(self, picture: np.ndarray) -> Pair:
@@ -78,10 +82,12 @@ class PictureDataset(DrawnDataset):
         if self.options.train:
             with seeded_by(index):
                 lq, gt, sigma = self.training_pair(picture)
+            of_crop = {'corner': torch.tensor(self._corner)}
         else:
             lq, gt, sigma = self.test_pair(picture, place)
+            of_crop = {}
         return {'lq': lq, 'gt': gt, 'sigma': sigma, 'lq_path': self.noisy_name(place),
-                'gt_path': self.source.names[place]}
+                'gt_path': self.source.names[place], **of_crop}
 
     def noisy_name(self, index: int) -> str:
         """What the noisy picture of a clean one is called."""
@@ -101,6 +107,12 @@ class PictureDataset(DrawnDataset):
         """Refuse pictures that are smaller than a crop, by their headers."""
         for index in self.indices:
             self._check_size(self.source.names[index], *self.source.size(index))
+
+    def _refuse_grey_ones(self) -> None:
+        """A grey picture among others of which colour is wanted is refused now, and not when its turn comes."""
+        for index in self.indices if self.options.in_ch > 1 else ():
+            if self.source.may_be_grey(index):
+                self.decode(index)
 
     def _check_size(self, name: str, height: int, width: int) -> None:
         side = self.options.gt_size
@@ -142,6 +154,7 @@ class PictureDataset(DrawnDataset):
         side = side or self.options.gt_size
         height, width = picture.shape[:2]
         top, left = int(torch.randint(height - side + 1, ())), int(torch.randint(width - side + 1, ()))
+        self._corner = top, left
         mirror, upside_down, transpose = torch.randint(2, (3,)).tolist()
         return augment(picture[top:top + side, left:left + side],
                        mirror=bool(mirror) and self.options.use_hflip,

@@ -11,10 +11,10 @@ from basicsr.utils import FileClient, get_root_logger
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.files import picture_size, read_bytes
 from basicsr_snn.images.listing import find_pictures
-from basicsr_snn.images.reading import decode
+from basicsr_snn.images.reading import decode, read_header
 
 META_INFO = 'meta_info.txt'
-META_LINE = re.compile(r'(?P<key>.+)\.png \((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')
+META_LINE = re.compile(r'(?P<key>.+)\.png \((?P<height>\d+), ?(?P<width>\d+), ?(?P<channels>\d+)\)')
 
 
 class PictureSource(Protocol):
@@ -28,6 +28,9 @@ class PictureSource(Protocol):
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width without decoding."""
+
+    def may_be_grey(self, index: int) -> bool:
+        """Whether the picture has no colour, as far as its file says without decoding."""
 
     def read(self, index: int) -> np.ndarray:
         """The decoded picture, (H, W, 1 or 3) uint8 or uint16, RGB or grey; alpha is left out."""
@@ -47,6 +50,10 @@ class FolderSource:
     def size(self, index: int) -> tuple[int, int]:
         return picture_size(self.paths[index])
 
+    def may_be_grey(self, index: int) -> bool:
+        with self.paths[index].open('rb') as file:
+            return read_header(file, self.paths[index]).grey
+
     def read(self, index: int) -> np.ndarray:
         path = self.paths[index]
         return decode(read_bytes(path), path)[0]
@@ -61,7 +68,7 @@ class LmdbSource:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.names, self._sizes = _read_meta_info(folder)
+        self.names, self._sizes, self._channels = _read_meta_info(folder)
         self._client: FileClient | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -69,6 +76,9 @@ class LmdbSource:
 
     def size(self, index: int) -> tuple[int, int]:
         return self._sizes[index]
+
+    def may_be_grey(self, index: int) -> bool:
+        return self._channels[index] == 1
 
     def read(self, index: int) -> np.ndarray:
         key = self.names[index]
@@ -102,7 +112,8 @@ def _recipe(folder: Path) -> str:
     return f'basicsr-snn prepare -i PICTURES -o {folder} --lmdb'
 
 
-def _read_meta_info(folder: Path) -> tuple[list[str], list[tuple[int, int]]]:
+def _read_meta_info(folder: Path) -> tuple[list[str], list[tuple[int, int]], list[int]]:
+    """Keys, sizes and channels of the pictures of an lmdb, in the order of the keys."""
     if not folder.is_dir():
         raise UserError(f'the lmdb {folder} does not exist (seen from {Path.cwd()}): make it with `{_recipe(folder)}`.')
     meta_info = folder / META_INFO
@@ -115,8 +126,9 @@ def _read_meta_info(folder: Path) -> tuple[list[str], list[tuple[int, int]]]:
         if match is None:
             raise UserError(f'line {number} of {meta_info} is {line!r}: `name.png (height,width,channels) level` is '
                             f'expected; make the lmdb anew with `{_recipe(folder)}`.')
-        entries.append((match['key'], (int(match['height']), int(match['width']))))
+        entries.append((match['key'], (int(match['height']), int(match['width'])), int(match['channels'])))
     if not entries:
         raise UserError(f'{meta_info} lists no pictures: make the lmdb anew with `{_recipe(folder)}`.')
     entries.sort()
-    return [key for key, _ in entries], [size for _, size in entries]
+    keys, sizes, channels = zip(*entries, strict=True)
+    return list(keys), list(sizes), list(channels)

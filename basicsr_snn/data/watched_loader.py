@@ -86,7 +86,8 @@ def _kill_frozen_workers(watched: weakref.ref[WatchedIterator]) -> None:
         now = processor_seconds(iterator.workers)
         waiting = iterator.asked if iterator.asked != iterator.received else 0
         goes_on = not waiting or waiting != batch or now - used > HARDLY_ANY_S
-        idle = 0.0 if goes_on else idle + LOOK_EVERY_S
+        lost = any(worker.exitcode is not None for worker in iterator.workers)  # the one that waits will notice
+        idle = 0.0 if goes_on or lost else idle + LOOK_EVERY_S
         batch, used = waiting, now if goes_on else used
         if idle >= FROZEN_AFTER_S:
             pids = ', '.join(str(worker.pid) for worker in iterator.workers)

@@ -14,11 +14,9 @@ from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.inference.contract import as_restorer
+from basicsr_snn.weight_files.card import TWIN
 from basicsr_snn.zoo.building import window_of
 from basicsr_snn.zoo.weights import load_weights
-
-TWIN = 'net_twin'
-"""Under what name the twin is saved."""
 
 SEED_OFFSET = 1
 """The twin's weights are drawn with the training's seed plus this."""

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from basicsr_snn.errors import NotFiniteError, UserError
-from basicsr_snn.finite import is_finite
+from basicsr_snn.errors import UserError
+from basicsr_snn.finite import check_answer
 from basicsr_snn.inference.contract import as_restorer
 
 WRITERS = {'onnx': ('onnx_graph', ('onnx', 'onnxscript', 'onnxruntime')),
@@ -61,6 +61,4 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, **
 @torch.no_grad()
 def _check_answer(net: nn.Module) -> None:
     picture = torch.rand(1, as_restorer(net).in_ch, 32, 48, generator=torch.Generator().manual_seed(0))
-    if not is_finite(net(picture)):
-        raise NotFiniteError('the network answers a picture with NaN or infinity, so that nothing was written; give '
-                             'weights from before the training diverged, such as those of an earlier checkpoint.')
+    check_answer(net(picture), consequence='nothing was written')

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from basicsr_snn.errors import UserError
+from basicsr_snn.finite import check_answer
 from basicsr_snn.images.files import Picture, to_float, to_integers
 from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.contract import Restorer
@@ -116,7 +116,7 @@ class Denoiser:
         """Restore a picture from top to bottom, telling ``after_tiles`` how many tiles were just done.
 
         Raises:
-            UserError: The network answers with NaN or infinity.
+            NotFiniteError: The network answers with NaN or infinity.
         """
         rows, columns = self._spans(*picture.stored.shape[:2])
         reader = RowReader(picture.stored, noise)
@@ -143,7 +143,7 @@ class Denoiser:
                                after_tiles=after_tiles)
         answer = _with_contrast(answer, 1 / self.contrast)
         if not answer.sum().isfinite():  # one NaN or infinity spoils the sum, which needs no second picture
-            raise UserError('the network answered with NaN or infinity; check its weights.')
+            check_answer(answer, consequence='nothing is written')
         return answer
 
 
@@ -177,7 +177,7 @@ def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | N
         (H, W, C) uint8 or uint16, and the pictures to compare, or None.
 
     Raises:
-        UserError: The network answers with NaN or infinity.
+        NotFiniteError: The network answers with NaN or infinity.
     """
     bits = bits or picture.bits
     restored = np.empty(picture.stored.shape, np.uint8 if bits == 8 else np.uint16)

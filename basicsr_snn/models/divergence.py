@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from basicsr_snn.errors import NotFiniteError, UserError
+from basicsr_snn.errors import UserError
+from basicsr_snn.finite import check_answer
 
 READ_EVERY = 100
 """Steps after which a GPU is asked at the latest. Each time it is waited for, and the next steps are not yet there."""
@@ -19,11 +20,13 @@ NEVER = torch.iinfo(torch.int64).max
 
 @dataclass(frozen=True)
 class Step:
-    """What a sentence about one step needs: names of the batch's pictures, noise levels, loss terms by log key."""
+    """What a sentence about one step needs: names of the batch's pictures, noise levels, loss terms by log key, and row
+    and column of each crop, where the data set tells them."""
 
     pictures: Sequence[str]
     sigma: Tensor | None
     terms: Mapping[str, Tensor]
+    corners: Tensor | None = None
 
     def broken(self) -> str:
         """What is not finite, as the subject of a sentence."""
@@ -31,8 +34,12 @@ class Step:
         return f'{", ".join(keys)} is' if keys else 'the gradient is'
 
     def shown(self) -> str:
-        """Pictures and noise levels, each picture once."""
-        parts = [f'pictures {", ".join(dict.fromkeys(self.pictures))}'] if self.pictures else []
+        """Pictures, with row and column of their crops, and noise levels."""
+        pictures = self.pictures
+        if self.corners is not None:
+            pictures = [f'{picture} at {row},{column}'
+                        for picture, (row, column) in zip(pictures, self.corners.tolist(), strict=True)]
+        parts = [f'pictures {", ".join(dict.fromkeys(pictures))}'] if pictures else []
         if self.sigma is not None:
             parts.append(f'sigma {", ".join(f"{level:g}" for level in self.sigma.flatten().tolist())}')
         return f' ({"; ".join(parts)})' if parts else ''
@@ -84,9 +91,8 @@ class Divergence:
 
     def check_answer(self, answer: Tensor, pictures: Sequence[str]) -> None:
         """Raise a ``NotFiniteError`` if the network's answer to pictures of a validation or test is not finite."""
-        if not torch.isfinite(answer).all():
-            raise NotFiniteError(f'The network answers {", ".join(pictures) or "a picture"} with NaN or infinity, so '
-                                 f'that no score is given; {self.advice(self.latest)}')
+        if not torch.isfinite(answer).all():  # else the advice, which looks for checkpoints, is not needed
+            check_answer(answer, ', '.join(pictures) or 'a picture', advice=self.advice(self.latest).rstrip('.'))
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter], limit: float | None) -> Tensor:

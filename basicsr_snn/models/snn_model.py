@@ -83,6 +83,8 @@ class SNNModel(SRModel):
     batch: Batch
     pictures: list[str]
     """Names of the pictures of the batch."""
+    corners: Tensor | None = None
+    """Row and column of each crop of the batch, where the data set tells them."""
     open_validation: Validation | None = None
     """The validation that goes on."""
 
@@ -177,7 +179,7 @@ class SNNModel(SRModel):
 
     def feed_data(self, data: dict[str, Any]) -> None:
         self.batch = Batch.of_item(data, self.device)
-        self.pictures = list(data.get('lq_path', ()))
+        self.pictures, self.corners = list(data.get('lq_path', ())), data.get('corner')
         self.lq, self.sigma = self.batch.lq, self.batch.sigma  # BasicSR's validation reads these and deletes them
         if self.batch.gt is not None:
             self.gt = self.batch.gt
@@ -230,7 +232,8 @@ class SNNModel(SRModel):
         self.loss_terms = self.accumulate_gradients(self.batch, current_iter, counter or nullcontext())
         self.training_cost = counter.report() if counter else None
         norms = self.gradient_norms()
-        if not self.divergence.allows(current_iter, Step(self.pictures, self.sigma, self.loss_terms), norms):
+        step = Step(self.pictures, self.sigma, self.loss_terms, self.corners)
+        if not self.divergence.allows(current_iter, step, norms):
             return
         for optimizer in self.optimizers:
             optimizer.step()
@@ -242,7 +245,7 @@ class SNNModel(SRModel):
             self.replayed = ReplayedStep(self._take_step, self.optimizers, self.device)
         taken = self.replayed(self.batch, ema_decay_at(current_iter, self.ema_decay))
         self.loss_terms, self.training_cost = taken.terms, None
-        self.divergence.allows(current_iter, Step(self.pictures, self.sigma, taken.terms), taken.norms)
+        self.divergence.allows(current_iter, Step(self.pictures, self.sigma, taken.terms, self.corners), taken.norms)
 
     def _take_step(self, batch: Batch, decay: Tensor) -> Taken:
         """One whole step in which the host reads nothing."""

@@ -15,8 +15,8 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from torch.utils.data import DataLoader
 
 from basicsr_snn.compat.replacing import replaces
+from basicsr_snn.data.loaders import require_pictures
 from basicsr_snn.data.picture_pairs import PictureDataset
-from basicsr_snn.errors import UserError
 
 TRUTH = 'img2'
 """What BasicSR's metrics call the clean picture."""
@@ -106,8 +106,7 @@ def save_and_score_each_picture(upstream: Callable[..., None], model: Any, datal
     """Pictures of one name overwrote each other, and a set without truth was scored against the last training crop."""
     dataset: Any = dataloader.dataset
     name = dataset.opt['name']
-    if not len(dataset):
-        raise UserError(f'{name} holds no pictures: give a folder that does.')
+    require_pictures(dataset)
     folder = '' if model.opt['is_train'] else name  # a training saves all sets in one folder, a test each in its own
     names = _names.setdefault(model, {}).setdefault(folder, SavedNames())
     options, metrics = model.opt['val'], model.opt['val'].get('metrics')

@@ -9,7 +9,7 @@ import msgspec
 
 from basicsr_snn.errors import near_matches
 from basicsr_snn.pipeline.option_blocks.base import Block, Kind, Word
-from basicsr_snn.pipeline.option_blocks.built import block_of, known
+from basicsr_snn.pipeline.option_blocks.built import NO_SINGLE_TERM, block_of, known
 from basicsr_snn.pipeline.option_blocks.wording import (
     blocks_inside,
     dissect,
@@ -130,6 +130,9 @@ class BlockCheck:
         names = known(kind)
         if not isinstance(block, Mapping) or 'type' not in block:
             self.mistakes.append(f'{where} must be a block with a `type:`, one of {", ".join(sorted(names))}.')
+        elif kind == 'feature_loss' and block['type'] in NO_SINGLE_TERM:
+            self.mistakes.append(f'{where}: type is {block["type"]}, which does not compare two pictures or features '
+                                 f'by one number; write one of {", ".join(sorted(names))}.')
         elif self.choice(block['type'], f'{where}: type', names):
             before = len(self.mistakes)
             self.block(block, block_of(kind, block['type']), where)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from basicsr import train as basicsr_train
 from basicsr.data import build_dataset
 from basicsr.models import build_model
@@ -21,7 +20,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from basicsr_snn.compat.tensorboard import why_tensorboard_cannot_start
 from basicsr_snn.data.batch import check_equal_parts
+from basicsr_snn.data.loaders import require_pictures
 from basicsr_snn.errors import UserError, one_line
+from basicsr_snn.finite import check_answer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
 from basicsr_snn.pipeline.run import pipeline_arguments
@@ -60,12 +61,17 @@ def check_option_file(file: str | Path, force: list[str] | None = None) -> Repor
 
 
 def _try_out(options: dict[str, Any]) -> Report:
+    state = basicsr_train.load_resume_state(options) if options['is_train'] else None
     with _tried('reading the datasets'):
         datasets = _training_sets(options) if options['is_train'] else {
             phase: build_dataset(block) for phase, block in options['datasets'].items()}
+        for dataset in datasets.values():
+            require_pictures(dataset)
         report = [(f'datasets: {phase}', f'{len(dataset):,d} pictures') for phase, dataset in datasets.items()]
     with _tried('building the model'):
         model = build_model(options)
+        if state is not None:
+            model.resume_training(state)
     if not isinstance(model, SRModel):
         return [*report, (options['model_type'], 'was built, but not run: it is no SRModel')]
     report.append(('network_g', f'{type(model.get_bare_model(model.net_g)).__name__}, '
@@ -117,8 +123,7 @@ def _run_once(model: Any, item: dict[str, Any]) -> str:
     model.feed_data(default_collate([crop]))
     model.test()
     output = model.output
-    if not torch.isfinite(output).all():
-        raise UserError('The network gives values that are not finite on the first picture; check its weights.')
+    check_answer(output, 'the first picture')
     return f'{"x".join(map(str, model.lq.shape[1:]))} to {"x".join(map(str, output.shape[1:]))}, all values finite'
 
 

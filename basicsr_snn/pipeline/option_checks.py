@@ -234,6 +234,7 @@ def _check_training(check: BlockCheck, train: Mapping[str, Any]) -> None:
                               'take one out.')
     if isinstance(train.get('scheduler'), Mapping):
         _check_scheduler(check, train['scheduler'], train.get('total_iter'))
+        _check_lowest_rate(check, train['scheduler'].get('eta_min', 0), train.get('optim_g'))
 
 
 def _check_scheduler(check: BlockCheck, scheduler: Mapping[str, Any], total: Any) -> None:
@@ -246,6 +247,13 @@ def _check_scheduler(check: BlockCheck, scheduler: Mapping[str, Any], total: Any
     if isinstance(one_each, Sized) and isinstance(weights, Sized) and len(one_each) != len(weights):
         check.mistakes.append(f'train: scheduler has {len(one_each)} {counted} and {len(weights)} restart_weights; '
                               f'write restart_weights: {[1] * len(one_each)}, one for each.')
+
+
+def _check_lowest_rate(check: BlockCheck, lowest: Any, optimizer: Any) -> None:
+    rate = optimizer.get('lr') if isinstance(optimizer, Mapping) else None
+    if _are_numbers([lowest, rate]) and lowest > rate:
+        check.mistakes.append(f'train: scheduler: eta_min is {lowest}, but the learning rate falls to it from optim_g: '
+                              f'lr: {rate}; write eta_min: 0.')
 
 
 def _are_numbers(values: Any) -> bool:

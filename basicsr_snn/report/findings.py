@@ -93,7 +93,8 @@ def examine(trained: TrainedNetwork, pictures: EvaluationSet,
         on_picture: Called after each picture.
 
     Raises:
-        UserError: It cannot be built, answers with other sizes or with NaN, or a dataset has no clean pictures.
+        UserError: It cannot be built, answers with other sizes, or a dataset has no clean pictures.
+        NotFiniteError: It answers with NaN or infinity.
     """
     restorer = trained.build()
     counter, watch = OperationCounter(restorer.net.network), ActivityWatch(restorer.net.network)

@@ -82,6 +82,9 @@ class Card:
         return cls.of_entries({key: _decoded(text) for key, text in header.items()})
 
 
+TWIN = 'net_twin'
+"""Under what name the twin that is trained beside a student is saved."""
+
 KEYS = tuple(Card.__dataclass_fields__)
 """Entries of a file that are no weights."""
 
@@ -110,9 +113,11 @@ def card_on_state_dicts(nets: Iterable[nn.Module], options: Mapping[str, Any], n
     Args:
         nets: Networks of one kind, without torch's wrappers for several devices.
         options: Of their training.
-        net_label: What BasicSR calls them: ``net_g`` is built from ``network_g``.
+        net_label: What BasicSR calls them: ``net_g`` is built from ``network_g``, a twin from its teacher's block.
     """
-    card = card_of_options(options, f'network_{net_label.removeprefix("net_")}')
+    block = f'network_{net_label.removeprefix("net_")}'
+    of_twin = {block: options['distill']['teacher']['network']} if net_label == TWIN else {}
+    card = card_of_options({**options, **of_twin}, block)
 
     def carry(module: nn.Module, state: OrderedDict[str, Tensor], prefix: str, metadata: dict[str, Any]) -> None:
         if card is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, strided
 
-from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.errors import UserError, near_matches, some
 from basicsr_snn.weight_files.card import KEYS
 
 PREFERRED_KEYS = ('params_ema', 'params', 'state_dict')
@@ -20,8 +20,6 @@ PREFERRED_KEYS = ('params_ema', 'params', 'state_dict')
 
 WRAPPERS = ('module', '_orig_mod')
 """Parts of names that torch's wrappers for several devices and for compiling add."""
-
-SHOWN = 3
 
 
 class MissingEntryError(UserError):
@@ -138,10 +136,3 @@ def as_kind_of(expected: Tensor, given: Tensor, name: str, path: Path) -> Tensor
 
 def _kind(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix('torch.')
-
-
-def some(names: Iterable[str], between: str = ', ') -> str:
-    """The first three of several names, and how many there are beside."""
-    names = list(names)
-    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
-    return between.join(names[:SHOWN]) + more

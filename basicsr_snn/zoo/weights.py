@@ -11,13 +11,13 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import get_dist_info
 from torch import Tensor, nn
 
-from basicsr_snn.errors import NotFiniteError, UserError
-from basicsr_snn.finite import not_finite_in
+from basicsr_snn.errors import UserError, some
+from basicsr_snn.finite import check_numbers
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.spiking.ternary import WEIGHTS_A_BYTE, unpacked_state
 from basicsr_snn.weight_files.card import Card
 from basicsr_snn.weight_files.reading import read_weight_file
-from basicsr_snn.zoo.entries import MissingEntryError, also, as_kind_of, named, named_as, select_entry, some
+from basicsr_snn.zoo.entries import MissingEntryError, also, as_kind_of, named, named_as, select_entry
 from basicsr_snn.zoo.same_network import differences
 from basicsr_snn.zoo.shipped import FOLDER, rows
 
@@ -37,9 +37,23 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
         MissingEntryError: The file has no entry ``param_key``.
         NotFiniteError: Its weights hold NaN or infinity.
     """
-    path = find_weight_file(path)
+    _load(net, find_weight_file(path), param_key, strict)
+
+
+def load_entry_or_any(net: nn.Module, path: str | Path, param_key: str | None, strict: bool) -> None:
+    """:func:`load_weights` as ``path:`` of an option file says: a file that lacks the entry gives what it has."""
+    _load(net, find_weight_file(path), param_key, strict, or_any=True)
+
+
+def _load(net: nn.Module, path: Path, param_key: str | None, strict: bool, or_any: bool = False) -> None:
     content, card = read_weight_file(path)
-    entry, tensors = select_entry(content, path, param_key)
+    try:
+        entry, tensors = select_entry(content, path, param_key)
+    except MissingEntryError as missing:
+        if not or_any:
+            raise
+        _log(logging.INFO, f'{missing} Loading what it has.')
+        entry, tensors = select_entry(content, path, None)
     if path.parent != FOLDER:  # of what ships there is one entry only
         _log(logging.INFO, f'Loading {named(entry)} of {path} into {type(net).__name__}{also(content, entry)}.')
     if card := card or _card_of_shipped(path):
@@ -48,7 +62,7 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
     given = unpacked_state(named_as(_names_of(net), tensors, path), net)
     fitting = {name: as_kind_of(expected[name], value, name, path) for name, value in given.items()
                if name in expected and value.shape == expected[name].shape}
-    _require_finite(fitting, path)
+    check_numbers(fitting, str(path))
     if problems := _mismatches(expected, given):
         message = f'{path} does not fit the network {type(net).__name__} that was built: {"; ".join(problems)}'
         if strict or not fitting:
@@ -57,20 +71,11 @@ def load_weights(net: nn.Module, path: str | Path, param_key: str | None = None,
     net.load_state_dict(fitting, strict=False)
 
 
-def load_entry_or_any(net: nn.Module, path: str | Path, param_key: str | None, strict: bool) -> None:
-    """:func:`load_weights` as ``path:`` of an option file says: a file that lacks the entry gives what it has."""
-    try:
-        load_weights(net, path, param_key, strict)
-    except MissingEntryError as missing:
-        _log(logging.INFO, f'{missing} Loading what it has.')
-        load_weights(net, path, None, strict)
-
-
 def read_weights(path: str | Path, param_key: str | None = None) -> Mapping[str, Tensor]:
     """The tensors of a weight file by their names; arguments and errors as in :func:`load_weights`."""
     path = find_weight_file(path)
     tensors = select_entry(read_weight_file(path)[0], path, param_key)[1]
-    _require_finite(tensors, path)
+    check_numbers(tensors, str(path))
     return tensors
 
 
@@ -87,12 +92,6 @@ def read_card(path: str | Path) -> tuple[Card, int]:
         raise UserError(f'{path} does not say which network it is of, as files of other projects and of earlier '
                         'versions; write -opt X.yml --weights W with the option file whose network_g it belongs to.')
     return card, _elements(select_entry(content, path, None)[1])
-
-
-def _require_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    if broken := not_finite_in(weights):
-        raise NotFiniteError(f'{path} holds NaN or infinity; check its weights ({some(broken)}), and give those of an '
-                             'earlier checkpoint, from before the training diverged.')
 
 
 def sha256_of(path: Path) -> str:

@@ -21,7 +21,7 @@ from basicsr_snn.bench.candidates import with_own_names
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder, blocks_of_options
 from basicsr_snn.bench.row import COLUMNS, Row
 from basicsr_snn.bench.row_cache import RowCache
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import NotFiniteError, UserError
 from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.pipeline.option_files import network_of_option_file
 from basicsr_snn.zoo.trained_network import NetworkRestorer, TrainedNetwork
@@ -113,8 +113,10 @@ def test_answers_of_another_size_or_nan_are_refused(tmp_path, pictures):
     broken = candidate(tmp_path, TINY)
     weights = torch.load(broken.weights)
     torch.save({name: value * math.nan for name, value in weights.items()}, broken.weights)
-    with pytest.raises(UserError, match='NaN or infinity; check its weights'):
+    with pytest.raises(NotFiniteError, match=r'holds NaN or infinity in .* and \d+ more; take the weights of'):
         measuring.measure(broken, pictures)
+    with pytest.raises(NotFiniteError, match='it answers a picture with NaN or infinity, so that no score is given'):
+        measuring.check_answer(torch.full((1, 3, 4, 4), math.inf), torch.zeros(1, 3, 4, 4))
 
 
 def test_networks_in_windows_take_any_size(tmp_path, pictures):

@@ -18,6 +18,9 @@ from trainings import training, write
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'GOMP_SPINCOUNT': '0', 'PYTHONPATH': str(REPOSITORY)}
 
+PATIENCE_S = 600.0
+"""What has not come by then never does; on an idle machine it takes seconds, with much other work minutes."""
+
 
 def make_pictures(random: Random, count: int = 4, size: int = 36) -> None:
     """Random pictures ``pictures/0.png`` and so on, in the current folder."""
@@ -34,7 +37,7 @@ def start_training(options: dict, *arguments: str) -> subprocess.Popen:
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def finish(process: subprocess.Popen, seconds: float = 120) -> str:
+def finish(process: subprocess.Popen, seconds: float = PATIENCE_S) -> str:
     """Its output, when it has ended with 0. Its group is killed where it does not end in time."""
     try:
         output, _ = process.communicate(timeout=seconds)
@@ -45,7 +48,7 @@ def finish(process: subprocess.Popen, seconds: float = 120) -> str:
     return output
 
 
-def wait_for(condition: str, process: subprocess.Popen, seconds: float = 60) -> None:
+def wait_for(condition: str, process: subprocess.Popen, seconds: float = PATIENCE_S) -> None:
     """Wait until a file fits the pattern ``condition``."""
     end = time.monotonic() + seconds
     while not list(Path().glob(condition)):

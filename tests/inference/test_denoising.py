@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from basicsr_snn import load
 from basicsr_snn.archs.dncnn_arch import DnCNN
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import NotFiniteError
 from basicsr_snn.images.files import Picture
 from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.contract import Restorer
@@ -141,7 +141,7 @@ def test_one_broken_value_is_refused(broken):
             answer[..., -1, -1] = broken
             return answer
 
-    with pytest.raises(UserError, match='NaN or infinity'):
+    with pytest.raises(NotFiniteError, match='answers a picture with NaN or infinity, so that nothing is written'):
         restore_picture(Denoiser(Broken(), 3), random_picture(5, 4, 3))
 
 

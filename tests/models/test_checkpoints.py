@@ -186,6 +186,15 @@ def test_resume_skips_what_is_not_complete_or_not_finite_and_says_so(checkpoints
         assert basicsr_train.load_resume_state(opt)['iter'] == 4
 
 
+@pytest.mark.filterwarnings('ignore:Checkpoint')
+def test_a_state_that_declares_more_bytes_than_are_read_is_refused_like_a_weight_file(checkpoints, monkeypatch):
+    root, opt = checkpoints
+    monkeypatch.setenv('BASICSR_SNN_WEIGHT_GB', '1e-9')
+    opt['path'].update(resume_state=str(root / '4.state'), training_states=str(root / 'none'))
+    with pytest.raises(UserError, match=r'4\.state, which cannot be resumed \(UserError: .*4\.state has 0\.00 GB'):
+        basicsr_train.load_resume_state(opt)
+
+
 def test_one_rule_for_a_named_state_beside_auto_resume(checkpoints):
     """The newest checkpoint of the experiment; the named one where there is none."""
     root, opt = checkpoints

@@ -16,6 +16,7 @@ from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.spiking.blocks import SpikingConv
 from basicsr_snn.spiking.neurons import build_neuron
+from basicsr_snn.zoo.weights import read_card
 
 TWIN = {'network': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'norm': 'bn'}, 'trainable': True}
 
@@ -165,6 +166,7 @@ def test_twin_is_resumed_and_no_part_of_the_students_file(work):
     assert set(resumed) == set(SpikerIR(channels=[4, 4], blocks=[1, 1], norm='bn').state_dict())
     assert set(broken) == set(resumed)
     assert 'l_twin: ' in log_of('twins')
+    assert read_card('experiments/twins/models/net_twin_4.pth')[0].network_g == TWIN['network']
 
 
 def test_losses_at_every_step_are_those_of_the_running_mean(work):

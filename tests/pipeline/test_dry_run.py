@@ -3,7 +3,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import pytest
+from basicsr.losses.basic_loss import L1Loss
+from basicsr.utils.registry import LOSS_REGISTRY
 from trainings import distilling, log_of, set_values, train, training, write
 
 from basicsr_snn.cli.main import main
@@ -55,13 +58,54 @@ def test_a_hint_on_a_layer_that_does_not_run_at_first_is_seen(work, capsys):
     assert 'did not run, as a layer that train: tandem does not let spike yet' in capsys.readouterr().err
 
 
-def test_what_begins_late_is_tried_too(work, capsys):
+def test_what_begins_late_is_tried_too(work, capsys, monkeypatch):
     """The twin is matched from the third iteration on only, by a loss that dies."""
+    class DyingLoss(L1Loss):
+        def forward(self, pred, target, weight=None, **kwargs):
+            raise RuntimeError('Boolean value of Tensor')
+
+    monkeypatch.setitem(LOSS_REGISTRY._obj_map, 'DyingLoss', DyingLoss)
     options = distilling()
     options['distill'] = {'teacher': {'network': options['distill']['teacher']['network'], 'trainable': True,
-                                      'start_iter': 3}, 'output': {'type': 'GANLoss', 'gan_type': 'vanilla'}}
+                                      'start_iter': 3}, 'output': {'type': 'DyingLoss'}}
     assert check(options) == 2
     assert 'A training step fails with RuntimeError: Boolean value of Tensor' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('changes', 'sentence'), [
+    ({'val:metrics:psnr:crop_border': 18},
+     'calculate_psnr leaves nothing of a picture of 40x36 pixels with crop_border: 18; write crop_border: 0'),
+    ({'val:metrics:psnr:crop_border': 13, 'val:metrics:psnr:type': 'calculate_ssim'},
+     'calculate_ssim gives no number as the score of a picture of 40x36 pixels'),
+    ({'val:metrics:psnr:type': 'calculate_niqe'},
+     'calculate_niqe gives no score of a picture of 40x36 pixels (RuntimeError: min()'),
+    ({'path:resume_state': 'experiments/tiny/training_states/2.state'}, '2.state, which cannot be resumed'),
+    ({'datasets:val': {'name': 'E', 'type': 'SingleImageDataset', 'dataroot_lq': 'empty',
+                       'io_backend': {'type': 'disk'}}}, 'E holds no pictures: give a folder that does'),
+    ({'datasets:val:dataroot_gt': 'mixed'}, 'b.png is a grey picture where colour was asked for'),
+    ({'datasets:train:dataroot_gt': 'mixed', 'datasets:train:cache': False}, 'b.png is a grey picture'),
+    ({'train:pixel_opt:type': 'GANLoss'}, 'train: pixel_opt: type is GANLoss, which does not compare two pictures'),
+    ({'train:scheduler:eta_min': 0.1}, 'eta_min is 0.1, but the learning rate falls to it from optim_g: lr: 0.01'),
+])
+def test_what_a_training_would_die_of_later_is_a_sentence(work, capsys, changes, sentence):
+    Path('empty').mkdir()
+    Path('mixed').mkdir()
+    picture = cv2.imread('pictures/0.png')
+    cv2.imwrite('mixed/a.png', picture)
+    cv2.imwrite('mixed/b.png', picture[:, :, 0])
+    assert check(set_values(training(), changes, ':')) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_resume_is_tried(work, capsys):
+    options = training()
+    train(options)
+    options['path']['resume_state'] = 'experiments/tiny/training_states/4.state'
+    options['train']['total_iter'] = 6
+    assert check(options) == 0
+    options['train']['optim_g']['type'] = 'Adam'
+    assert check(options) == 2
+    assert 'optim_g: type is Adam, but the checkpoint of iteration 4 was trained by AdamW' in capsys.readouterr().err
 
 
 def test_an_error_of_any_code_is_a_sentence(work, capsys, monkeypatch):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
+from basicsr_snn.weight_files.reading import read_weight_file
 from basicsr_snn.zoo.weights import load_entry_or_any, load_weights
 
 
@@ -57,7 +58,11 @@ def assert_loaded(net: nn.Module, expected: dict[str, Tensor]) -> None:
 def test_one_rule_finds_the_entry(net, weights, layout, key, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     other = {name: value + 1 for name, value in weights.items()}
+    read = []
+    monkeypatch.setattr('basicsr_snn.zoo.weights.read_weight_file',
+                        lambda path: read.append(path) or read_weight_file(path))
     load_entry_or_any(net, saved(layout(weights, other)), key, strict=True)
+    assert len(read) == 1
     assert_loaded(net, weights)
 
 

@@ -24,7 +24,7 @@ from basicsr_snn.pipeline.option_blocks.datasets import DATASETS, LoadedDataset,
 from basicsr_snn.pipeline.option_blocks.training import SCHEDULERS
 from basicsr_snn.spiking.base import DEFAULT_NEURON, NEURONS
 
-NO_SINGLE_TERM = ('PerceptualLoss', 'SpikeRateLoss')
+NO_SINGLE_TERM = ('PerceptualLoss', 'SpikeRateLoss', 'GANLoss', 'MultiScaleGANLoss', 'WeightedTVLoss')
 """Losses that answer with two terms, or compare no two features."""
 
 GIVEN = {'optimizer': ('params',), 'metric': ('img', 'img2'), 'neuron': ('channels',)}

@@ -81,8 +81,17 @@ def _number(limit: float) -> str:
 
 def shown(value: Any) -> str:
     """A wrong value as it is repeated to the user, cut where it is long."""
-    text = repr(value)
+    text = repr(_plain(value))
     return text if len(text) <= LONGEST_VALUE else f'{text[:LONGEST_VALUE]}...'
+
+
+def _plain(value: Any, depth: int = 4) -> Any:
+    """BasicSR's parser makes of each block an ``OrderedDict``, whose name says nothing to a user."""
+    if not depth or not isinstance(value, dict | list):
+        return value
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    plain = {key: _plain(one, depth - 1) for key, one in items}
+    return plain if isinstance(value, dict) else list(plain.values())
 
 
 def typed(value: Any) -> str:
