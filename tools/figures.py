@@ -22,8 +22,8 @@ RESULTS, IMAGES = Path(__file__).with_name('results'), Path('docs/images')
 SIGMA, SIDE = 25, 128
 CROPS = {'CBSD68/291000': (130, 150), 'Kodak24/kodim08': (200, 180), 'Kodak24/kodim23': (150, 250)}
 """Picture: top and left of the crop that is shown."""
-NETWORKS = {'student (small)': 'spikerir_small_color25', 'ANN twin': 'spikerir_small_color25_twin',
-            'FFDNet': 'ffdnet_color'}
+NETWORKS = {'small': 'spikerir_small_color25', 'fine': 'spikerir_fine_color25',
+            'ANN twin of fine': 'spikerir_fine_color25_twin', 'FFDNet': 'ffdnet_color'}
 
 
 def crop_rows() -> dict[str, list[tuple[str, np.ndarray, float]]]:

@@ -43,9 +43,13 @@ WARM_UP = 0.02
 """Share of a training in which the learning rate rises."""
 
 
+NETWORK_KEYS = ('size', 'channels', 'blocks', 'neuron', 'hidden')
+"""What a training of the list may say of its network instead of the shipped one that it is like."""
+
+
 def network_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     row = yaml.safe_load((zoo.FOLDER / f'{plan["like"]}.yml').read_text(encoding='utf-8'))
-    return {**row['network'], **{key: plan[key] for key in ('size', 'channels', 'blocks') if key in plan}}
+    return {**row['network'], **{key: plan[key] for key in NETWORK_KEYS if key in plan}}
 
 
 def read_sets(folders: Mapping[Path, int], in_ch: int, validation: bool) -> list[list[np.ndarray]]:
@@ -166,12 +170,12 @@ def train(trainings: list[Training], seconds: float, mse_from: float, watched: M
                 training.save(folder)
 
 
-def main() -> None:
+def main(plan_file: Path = LIST) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--minutes', type=float, required=True, help='in all, preparation included')
     parser.add_argument('--data', nargs='+', required=True, metavar='DIR:HELD_OUT')
     parser.add_argument('-o', type=Path, required=True)
-    parser.add_argument('--names', nargs='+', help='of gpu_trainings.yml; default: all')
+    parser.add_argument('--names', nargs='+', help='of the list of trainings; default: all')
     parser.add_argument('--least-steps', type=int, default=20_000)
     parser.add_argument('--side', type=int, default=64)
     parser.add_argument('--batch', type=int, default=32)
@@ -195,7 +199,8 @@ def main() -> None:
     tell(f'{torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}, torch {torch.__version__}, '
          f'batch {args.batch}x{args.side}x{args.side}')
     folders = {Path(folder): int(held_out) for folder, held_out in (one.rsplit(':', 1) for one in args.data)}
-    plans = [plan for plan in yaml.safe_load(LIST.read_text()) if not args.names or plan['name'] in args.names]
+    plans = [plan for plan in yaml.safe_load(plan_file.read_text(encoding='utf-8'))
+             if not args.names or plan['name'] in args.names]
     trainings: list[Training] = []
     for training in prepare(plans, folders, args, tell):
         trainings.append(training)

@@ -22,8 +22,8 @@ CARDS = RESULTS / 'cards'
 RELIABILITY, FAULTS = Path('docs/reliability.md'), Path(__file__).parent / 'results' / 'faults.csv'
 BLOCK = re.compile(r'(<!-- table: ([^>]+) -->\n).*?(<!-- end of table -->)', re.DOTALL)
 COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100'), ('Set12', 'BSD68')
-README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25', 'base': 'spikerir_base_color25',
-               'twin': 'spikerir_small_color25_twin', 'FFDNet': 'ffdnet_color'}
+README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25', 'fine': 'spikerir_fine_color25',
+               'base': 'spikerir_base_color25', 'twin of fine': 'spikerir_fine_color25_twin', 'FFDNet': 'ffdnet_color'}
 NUMBER = re.compile(r'-|[\d,./]+( / [\d.]+| \([\d/]+\))?')
 """A cell that is a number, or two as in ``31.03 / 0.8777`` and ``1/21 (1/50)``, or missing."""
 README_SET, README_SIGMA, RIVAL = 'CBSD68', 25, 'ffdnet_color'

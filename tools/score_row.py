@@ -22,5 +22,10 @@ class Score:
     nj_per_px: str
 
     @property
+    def network(self) -> str:
+        """The network of which this is a form: ``NAME, phase-coded`` or ``NAME, 2 views``."""
+        return self.name.partition(', ')[0]
+
+    @property
     def key(self) -> tuple[str, int, str, str]:
         return self.set, self.sigma, self.name, self.weights

@@ -1,7 +1,8 @@
 """Scores of the shipped networks, of BM3D and of the noisy pictures on the standard sets, row by row in ``scores.csv``.
 
 ``python tools/scores.py`` measures what the table lacks and then writes the tables of the pages. A row
-holds the checksum of its weights, so that new weights are measured anew; ``--fresh`` measures everything.
+holds the checksum of its weights: rows of weights that no longer ship leave the table, and new weights are measured
+anew. ``--names`` and ``--sets`` measure some of it, ``--fresh`` measures again what the table has.
 """
 from __future__ import annotations
 
@@ -102,11 +103,14 @@ def weights_of(candidate: Candidate) -> str:
 
 
 def read_table() -> list[Score]:
+    """The rows but those of weights that no longer ship."""
     if not TABLE.exists():
         return []
+    shipped = {row.name: row.sha256 for row in zoo.rows()}
     with TABLE.open(newline='') as rows:
-        return [Score(**{**row, 'sigma': int(row['sigma']), 'pictures': int(row['pictures'])})
-                for row in csv.DictReader(rows)]
+        scores = [Score(**{**row, 'sigma': int(row['sigma']), 'pictures': int(row['pictures'])})
+                  for row in csv.DictReader(rows)]
+    return [score for score in scores if shipped.get(score.network, score.weights).startswith(score.weights)]
 
 
 def write_table(scores: list[Score]) -> None:

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import page
+import scores
 from score_row import Score
+
+from basicsr_snn import zoo
 
 
 def test_the_table_of_results_sorts_references_students_teachers():
@@ -19,3 +22,13 @@ def test_the_table_of_results_sorts_references_students_teachers():
     assert 'CBSD68 (68)' in table
     assert 'Kodak24' not in table
     assert '| noisy | - |' in table
+
+
+def test_scores_of_weights_that_no_longer_ship_leave_the_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(scores, 'TABLE', tmp_path / 'scores.csv')
+    ships = zoo.row('spikerir_tiny_color25').sha256[:8]
+    rows = [Score('CBSD68', 25, name, weights, 68, '30', '0.9', '1', '', '', '', '')
+            for name, weights in (('spikerir_tiny_color25', ships), ('spikerir_tiny_color25, phase-coded', '0' * 8),
+                                  ('noisy', ''), ('DnCNN_gray25', 'abcdefab'))]
+    scores.write_table(rows)
+    assert scores.read_table() == [rows[0], *rows[2:]]

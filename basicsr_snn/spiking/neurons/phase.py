@@ -65,8 +65,9 @@ class PhaseIF(Neuron, nn.Module):
     So a network of these answers as the same weights do with ``SignedILIF`` at T = 1, with a spike for each digit that
     is not 0 instead of one for each unit of the count. In training mode it runs in that form, a single step of whole
     counts, which is the same function in a fraction of the time. The price is latency: a layer begins to emit when the
-    one before has ended, T steps later. Weighted spikes are Kim et al.'s (Neurocomputing 311, 2018); signed digits, the
-    learnable threshold of each channel and training by counts are our choice.
+    one before has ended, T steps later. Weighted spikes are Kim et al.'s (Neurocomputing 311, 2018), signed ones those
+    of Canonic Signed Spike Coding (arXiv 2408.17245), training by integers and running by binary digits is that of
+    IB-LIF (arXiv 2506.05679); the learnable threshold of each channel is our choice.
 
     Args:
         channels: Number of channels C.
