@@ -27,6 +27,7 @@ README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25
 NUMBER = re.compile(r'-|[\d,./]+( / [\d.]+| \([\d/]+\))?')
 """A cell that is a number, or two as in ``31.03 / 0.8777`` and ``1/21 (1/50)``, or missing."""
 README_SET, README_SIGMA, RIVAL = 'CBSD68', 25, 'ffdnet_color'
+REAL_NOISE = ('real pairs', 'pictures that need nothing')
 PHASE, VIEWS = ', phase-coded', re.compile(r', (\d) views$')
 FIRING_RATE = 'firing rate'
 """Heading of the column of unit spikes for each neuron and picture, over all time steps."""
@@ -52,7 +53,8 @@ def write_pages(scores: Sequence[Score]) -> None:
 def table(name: str, scores: Sequence[Score]) -> str:
     """The Markdown of one table by the name that a page gives it.
 
-    ``README``; ``faults``; ``models``; ``Colour, sigma 25`` or ``Grey, sigma 25``; ``card NAME``, ``scores of NAME``.
+    ``README``; ``faults``; ``models``; ``real pairs``, ``pictures that need nothing``; ``Colour, sigma 25`` or ``Grey,
+    sigma 25``; ``card NAME``, ``scores of NAME``.
     """
     if name == 'README':
         return _readme_table(scores)
@@ -60,6 +62,8 @@ def table(name: str, scores: Sequence[Score]) -> str:
         return _models_table(scores)
     if name == 'faults':
         return _faults_table()
+    if name in REAL_NOISE:
+        return _real_noise_table(name)
     if name.startswith('card '):
         return _card_table(zoo.row(name.removeprefix('card ')))
     if name.startswith('scores of '):
@@ -146,6 +150,19 @@ def _faults_table() -> str:
                   f'{int(line["tries"]) - int(line["lost"]):,}', f'{int(line["lost"]):,}']
                  for line in csv.DictReader(file)]
     return _markdown(['fault', 'what is right', 'tries', 'survived', 'lost'], lines)
+
+
+def _real_noise_table(name: str) -> str:
+    """What ``tools/real_noise.py`` measured: a line a restorer."""
+    with (FAULTS.parent / 'real_noise.csv').open(encoding='utf-8') as file:
+        lines = [line for line in csv.DictReader(file) if (line['part'] == 'pairs') == (name == 'real pairs')]
+    if name == 'real pairs':
+        return _markdown(['restorer', 'pairs', 'PSNR', 'worst change', 'pictures that lost more than 0.05'],
+                         [[line['name'], line['pictures'], line['psnr'], line['least_gain'], line['worse']]
+                          for line in lines])
+    return _markdown(['pictures', 'restorer', 'how many', 'PSNR', 'least, or worst change'],
+                     [[line['part'], line['name'], line['pictures'], line['psnr'], line['least_gain']]
+                      for line in lines])
 
 
 def _models_table(scores: Sequence[Score]) -> str:

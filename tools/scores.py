@@ -80,6 +80,8 @@ def phase_coded(row: zoo.Row) -> TrainedNetwork:
 
 def _suits(row: zoo.Row, channels: int, sigma: int) -> bool:
     """Whether a network was made for pictures of these channels and this noise."""
+    if row.noise == 'camera':
+        return False
     grey = row.network.get('in_ch', row.network.get('in_nc', 3)) == 1
     levels = row.noise if isinstance(row.noise, list) else [row.noise, row.noise]
     return grey == (channels == 1) and levels[0] <= sigma <= levels[1]

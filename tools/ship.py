@@ -62,7 +62,7 @@ class Trained:
 
     network: dict[str, Any]
     weights: Mapping[str, Tensor]
-    noise: float | list[float]
+    noise: float | list[float] | str
     licence: str
     source: str
     training: dict[str, Any]
@@ -77,14 +77,21 @@ def trained_by_options(args: argparse.Namespace) -> Trained:
     log = read_training_log(folder)
     data = options['datasets']['train']
     training = {
-        'options': str(args.opt), 'data': f'{data["dataroot_gt"]}[{data["subset"][0]}:{data["subset"][1]}]',
+        'options': str(args.opt), 'data': ', '.join(map(described, data.get('sets', [data]))),
         'steps': log.curve[-1][0], 'batch': f'{data["batch_size_per_gpu"]}x{data["gt_size"]}x{data["gt_size"]}',
         'seed': options['manual_seed'], 'hours': round(log.hours, 2), 'hardware': args.hardware, 'entry': args.entry,
         'val_psnr': round(log.curve[-1][1], 3),
         'starts_from': args.starts_from or (options.get('path') or {}).get('pretrain_network_g')}
     return Trained(network_of(options), torch.load(file, weights_only=True)[args.entry],
-                   data.get('sigma', data.get('sigma_range')), LICENCE, f'basicsr-snn train -opt {args.opt}',
+                   'camera' if 'sets' in data else data.get('sigma', data.get('sigma_range')), args.licence,
+                   f'basicsr-snn train -opt {args.opt}',
                    training, log.curve)
+
+
+def described(data: Mapping[str, Any]) -> str:
+    """The pictures of a training set in words, with the share of the crops that they have."""
+    start, stop = data['subset']
+    return f'{data["dataroot_gt"]}[{start}:{stop}]' + (f', share {data["share"]}' if 'share' in data else '')
 
 
 def trained_by_kit(args: argparse.Namespace) -> Trained:
@@ -173,6 +180,7 @@ def main() -> None:
     parser.add_argument('--goes-on', action='store_true', help='a training that starts from what ships under this name')
     parser.add_argument('--starts-from', help='what it began with, if not what the option file says')
     parser.add_argument('--hardware', default='one shared CPU core', help='for the model card (default: %(default)s)')
+    parser.add_argument('--licence', default=LICENCE, help='of the weights (default: %(default)s)')
     parser.add_argument('--notes', default='')
     kit = parser.add_argument_group('with --kit')
     kit.add_argument('--plan', help='name in gpu_trainings.yml')

@@ -48,6 +48,8 @@ class GaussianDenoisingDataset(PictureDataset):
             - ``use_hflip``, ``use_rot``: training; mirror left-right; mirror top-bottom and transpose. Default true:
               all 8 symmetries.
             - ``repeat``: training; the epoch holds each picture this often. Default 1.
+            - ``on_device``: training; crops, symmetries and noise are drawn where the network trains, from other random
+              numbers (:class:`basicsr_snn.data.device_loader.DeviceLoader`). Default false.
 
     An item holds ``lq`` and ``gt`` (float32 tensors (C, H, W), RGB or grey; ``gt`` in 0..1), ``sigma`` (float32 scalar
     tensor, 0..255 scale), ``lq_path`` and ``gt_path`` (the file, or the key in an lmdb); in training also ``corner``,

@@ -33,6 +33,7 @@ class MixedDataset(DrawnDataset):
             - ``gt_size``: required, side of the square crop, for all sets.
             - ``in_ch``: for all sets; default 3.
             - ``use_hflip``, ``use_rot``: for all sets whose own blocks do not say otherwise.
+            - ``on_device``: crops are drawn where the network trains, of sets of :class:`GaussianDenoisingDataset`.
 
     Its length, and so an epoch, is that of all sets together, but pictures are drawn anew each time: a set of few
     pictures and a large share shows them often. Which set and picture an item shows and what is drawn for it follow

@@ -14,7 +14,7 @@ def level_of_a_student(channels: int, level: float) -> float:
     It is rounded to whole numbers, so that few networks are kept at a time.
     """
     if channels == 3:
-        single = [row.noise for row in zoo.rows() if not isinstance(row.noise, list)]
+        single = [row.noise for row in zoo.rows() if isinstance(row.noise, int | float)]
         trained = [noise for noise in single if _is_the_default_at(noise)]
         near = [noise for noise in trained if abs(noise - level) <= NEARLY * noise]
         if near:

@@ -30,14 +30,15 @@ class Card:
 
     Attributes:
         network_g: The block that builds their network, in plain YAML types, with its ``type``.
-        noise: Standard deviation that they were trained for on the 0..255 scale: one, or several as a list.
+        noise: Standard deviation that they were trained for on the 0..255 scale: one, or several as a list;
+            ``camera``: noise of cameras.
         scale: Factor by which their network enlarges a picture.
         licence: Licence of the weights.
         version: Version of this package that wrote the file.
     """
 
     network_g: Mapping[str, Any]
-    noise: float | list[float] | None = None
+    noise: float | list[float] | str | None = None
     scale: int | None = None
     licence: str | None = None
     version: str | None = None

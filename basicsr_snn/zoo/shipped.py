@@ -28,7 +28,8 @@ class Row:
         neuron: Type of its neurons, ``relu`` for an ANN.
         T: Time steps, None for an ANN.
         D: Largest spike count of one step, None for an ANN.
-        noise: Standard deviation that it was trained for on the 0..255 scale: one, or [lowest, highest].
+        noise: Standard deviation that it was trained for on the 0..255 scale: one, or [lowest, highest]; ``camera``:
+            the noise of cameras, of which no level is told.
         licence: Licence of the weights and its holder.
         source: Where the weights come from.
         training: Model card of a network trained here: option file, data, steps, seed, hours, hardware, entry of the
@@ -45,7 +46,7 @@ class Row:
     neuron: str
     T: int | None
     D: int | None
-    noise: float | list[float]
+    noise: float | list[float] | str
     licence: str
     source: str
     training: Mapping[str, Any] | None = None
@@ -69,7 +70,7 @@ class Row:
     def contrast_for(self, sigma: float | None) -> float:
         """Factor on the contrast of pictures with noise ``sigma`` that gives them the one level the network was trained
         for; 1 for a network of many levels, or where the level is not known."""
-        return 1.0 if sigma is None or isinstance(self.noise, list) else self.noise / max(sigma, 1.0)
+        return 1.0 if sigma is None or not isinstance(self.noise, int | float) else self.noise / max(sigma, 1.0)
 
 
 def int8_file_of(name: str) -> Path:
@@ -101,11 +102,13 @@ def default_name(channels: int = 3, sigma: float | None = None) -> str:
     """Name of the network that ``denoise`` runs when none is named.
 
     Args:
-        channels: Of the picture: 1 takes the grey student.
-        sigma: Noise level where it is known; one that a student was trained for takes that student, any other, as
-            none, the blind one.
+        channels: Of the picture.
+        sigma: Level of Gaussian noise, where it is known: a grey picture takes the grey student, a colour one the
+            student that was trained for this level, or the blind one. None: the student for the noise of cameras.
     """
-    wanted = ['spikerir_small_gray25'] if channels == 1 else []
-    wanted += [] if sigma is None else [f'spikerir_small_color{sigma:g}']
     shipped = {row.name for row in rows()}
+    if sigma is None:
+        wanted = ['spikerir_small_colorreal']
+    else:
+        wanted = ['spikerir_small_gray25'] if channels == 1 else [f'spikerir_small_color{sigma:g}']
     return next(name for name in (*wanted, 'spikerir_small_colorblind', 'ffdnet_color') if name in shipped)
