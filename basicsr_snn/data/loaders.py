@@ -8,7 +8,7 @@ import torch
 
 from basicsr_snn.compat.replacing import replaced, replaces
 from basicsr_snn.data.device_loader import DeviceLoader
-from basicsr_snn.data.draws import DrawSampler, follow_draws
+from basicsr_snn.data.draws import DrawSampler, SeededItems, follow_draws
 from basicsr_snn.data.watched_loader import watch_loader
 from basicsr_snn.data.workers import worker_context
 from basicsr_snn.errors import UserError
