@@ -39,7 +39,8 @@ class MixedDataset(DrawnDataset):
     pictures and a large share shows them often. Which set and picture an item shows and what is drawn for it follow
     from the item's own seed: workers, processes and a resume change no sample.
 
-    An item holds ``lq``, ``gt``, ``lq_path`` and ``gt_path``, and ``sigma`` if all sets are datasets of ours.
+    An item holds ``lq``, ``gt``, ``lq_path`` and ``gt_path``, and ``sigma`` and ``corner`` if all sets are datasets
+    of ours.
 
     Raises:
         UserError: no sets, a share below 0, outside training, and what a set refuses.
@@ -71,7 +72,7 @@ class MixedDataset(DrawnDataset):
         self.shares = torch.tensor(shares, dtype=torch.float64)
         self.sets = [self._build(place, block) for place, block in enumerate(blocks)]
         alike = all(isinstance(dataset, PictureDataset) for dataset in self.sets)
-        self.keys = (*OF_AN_ITEM, 'sigma') if alike else OF_AN_ITEM
+        self.keys = (*OF_AN_ITEM, 'sigma', 'corner') if alike else OF_AN_ITEM
 
     def __len__(self) -> int:
         return sum(map(len, self.sets))

@@ -110,7 +110,7 @@ def test_every_picture_of_a_set_is_drawn(root: Path) -> None:
 
 def test_items_of_all_sets_make_one_batch(root: Path) -> None:
     ours = [block(root, kind) for kind in ('gaussian', 'camera', 'pairs')]
-    assert set(mixed(root, *ours)[0]) == {'lq', 'gt', 'lq_path', 'gt_path', 'sigma'}
+    assert set(mixed(root, *ours)[0]) == {'lq', 'gt', 'lq_path', 'gt_path', 'sigma', 'corner'}
     assert set(mixed(root, *ours, block(root, 'stock'))[0]) == {'lq', 'gt', 'lq_path', 'gt_path'}
     grey = mixed(root, *ours, in_ch=1)
     assert {tuple(grey[Draw(0, seed)]['lq'].shape) for seed in range(20)} == {(1, 12, 12)}
