@@ -23,17 +23,21 @@ from rich.progress import track
 
 from basicsr_snn.data.picture_source import open_source
 from basicsr_snn.data.real_pairs_dataset import RealPairsDataset
-from basicsr_snn.images.camera import compressed
-from basicsr_snn.images.files import to_channels, to_integers
+from basicsr_snn.images.camera import stored_as_jpeg
+from basicsr_snn.images.files import to_channels, to_integers, write_picture
 from basicsr_snn.images.scoring import psnr
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.inference.contract import Restorer
 
 TABLE = Path(__file__).parent / 'results' / 'real_noise.csv'
 TEST_PAIRS = (78, 100)
+SEEN = ('classroom', 'toy', 'waterhouse')
+"""Scenes among these that other cameras show in the training: left out."""
 LEVELS = (5.0, 7.5, 10.0, 12.5, 15.0, 20.0, 25.0)
 """Of which FFDNet is told the one that suits each picture best, as only who has the truth can."""
 HARM_DB = 0.05
+SHOWN = (1, 5, 15)
+"""Places among the pairs of those that the sheet shows."""
 NAMES = ('spikerir_small_colorreal', 'spikerir_small_colorblind', 'spikerir_small_color15', 'dncnn_color_blind')
 Pair = tuple[np.ndarray, np.ndarray]
 Restore = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -61,10 +65,11 @@ class Line:
 
 
 def real_pairs(folder: Path, subset: tuple[int, int]) -> list[Pair]:
-    """Noisy and true pictures, (H, W, 3) uint8."""
+    """Noisy and true pictures, (H, W, 3) uint8, of scenes that nothing was trained on."""
     dataset = RealPairsDataset({'phase': 'test', 'name': 'PolyU', 'dataroot_gt': str(folder), 'subset': list(subset)})
     items = (dataset[place] for place in range(len(dataset)))
-    return [(_stored(item['lq']), _stored(item['gt'])) for item in items]
+    return [(_stored(item['lq']), _stored(item['gt'])) for item in items
+            if not any(scene in item['gt_path'] for scene in SEEN)]
 
 
 def _stored(picture: torch.Tensor) -> np.ndarray:
@@ -77,7 +82,7 @@ def clean_pictures(photographs: Path) -> Iterator[tuple[str, list[Pair]]]:
     places = range(len(source.names) - 32, len(source.names))
     photos = [to_channels(source.read(place), 3, source.names[place]) for place in places]
     yield 'clean photographs', [(photo, photo) for photo in photos]
-    yield 'clean photographs, JPEG of quality 40', [(compressed(photo, 40), photo) for photo in photos]
+    yield 'clean photographs, JPEG of quality 40', [(stored_as_jpeg(photo, 40), photo) for photo in photos]
     drawn = [text_page(seed) for seed in range(4)] + [gradients(), checks()]
     yield 'screenshots, text and drawings', [(one, one) for one in drawn]
     yield 'night: photographs at a tenth of their light', [(one, one) for one in ((photo // 10) for photo in photos)]
@@ -127,6 +132,17 @@ def restorers(names: Sequence[str]) -> Iterator[tuple[str, Restore]]:
     yield 'ffdnet_color, told what suits each picture best', best_of([by_network(ffdnet, level) for level in LEVELS])
 
 
+def draw_sheet(pairs: Sequence[Pair], restored: Restore, file: Path) -> None:
+    """The middle of some pictures, each pixel as two by two: as they are, restored, and the mean of many exposures."""
+    rows = []
+    for place in SHOWN:
+        picture, truth = pairs[place]
+        shown = [one[160:320, 160:400] for one in (picture, restored(picture, truth), truth)]
+        rows.append(np.hstack([np.pad(np.kron(one, np.ones((2, 2, 1), np.uint8)), ((0, 6), (0, 6), (0, 0)),
+                                      constant_values=255) for one in shown]))
+    write_picture(file, np.vstack(rows))
+
+
 def line(part: str, name: str, pairs: Sequence[Pair], restored: Restore) -> Line:
     before = [psnr(picture, truth) for picture, truth in pairs]
     after = [psnr(restored(picture, truth), truth)
@@ -159,12 +175,16 @@ def main() -> None:
     parser.add_argument('--pairs', type=Path, default=Path('datasets/PolyU'), help='(default: %(default)s)')
     parser.add_argument('--clean', type=Path, default=Path('datasets/BSD432'), help='(default: %(default)s)')
     parser.add_argument('--names', nargs='*', default=[], help='shipped networks or weight files to compare, too')
+    parser.add_argument('--sheet', type=Path, metavar='F.jpg', help='draw some pairs, restored')
     args = parser.parse_args()
     console, lines = Console(width=160), []
     for one in measure(args):
         lines.append(one)
         console.print(f'{one.part}: {one.name} {one.psnr:.2f} dB, worst {one.least_gain:+.2f}, worse {one.worse}')
     write(lines)
+    if args.sheet:
+        student = by_network(basicsr_snn.load(NAMES[0]))
+        draw_sheet(real_pairs(args.pairs, TEST_PAIRS), student, args.sheet)
 
 
 if __name__ == '__main__':

@@ -86,7 +86,7 @@ def test_grey_noise_of_another_level_than_was_trained_for_is_removed(tmp_path, c
     assert gains[()] > gains[('--sigma', 25)] + 5
 
 
-@pytest.mark.parametrize(('level', 'colour'), [(None, 'colorblind'), (15, 'color15'), (30, 'colorblind')])
+@pytest.mark.parametrize(('level', 'colour'), [(None, 'colorreal'), (15, 'color15'), (30, 'colorblind')])
 def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level, colour):
     stored = save(tmp_path / 'in' / 'colour.png', smooth_picture(13, 10, 3))
     grey = save(tmp_path / 'in' / 'grey.png', smooth_picture(13, 10))
@@ -94,13 +94,17 @@ def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level
     assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--engine', 'torch', *told) == 0
     said = capsys.readouterr().err
     assert f'colour pictures are restored by spikerir_small_{colour}\n' in said
-    at = '' if level is None else f', at {25 / level:.2g} times the contrast, as it was trained for 25'
-    assert f'grey pictures are restored by spikerir_small_gray25{at}\n' in said
+    of_grey = 'colorreal' if level is None else (
+        f'gray25, at {25 / level:.2g} times the contrast, as it was trained for 25')
+    assert f'grey pictures are restored by spikerir_small_{of_grey}\n' in said
     expected = as_stored(load(f'spikerir_small_{colour}')(as_batch(stored)), np.uint8)
     np.testing.assert_allclose(read(tmp_path / 'out' / 'colour.png').astype(int), expected, atol=1)
-    factor = 1 if level is None else 25 / level
     given = torch.from_numpy(grey.astype(np.float32) / 255)[None, None]
-    restored = (load('spikerir_small_gray25')((given - 0.5) * factor + 0.5) - 0.5) / factor + 0.5
+    if level is None:
+        restored = load('spikerir_small_colorreal')(given.expand(-1, 3, -1, -1)).mean(1, keepdim=True)
+    else:
+        factor = 25 / level
+        restored = (load('spikerir_small_gray25')((given - 0.5) * factor + 0.5) - 0.5) / factor + 0.5
     np.testing.assert_allclose(read(tmp_path / 'out' / 'grey.png').astype(int),
                                restored[0, 0].mul(255).round().clamp(0, 255), atol=1)
 
@@ -148,7 +152,7 @@ def test_grey_with_alpha_is_grey(tmp_path, capsys):
     (tmp_path / 'in').mkdir()
     Image.fromarray(np.dstack([grey, alpha]), 'LA').save(tmp_path / 'in' / 'a.png')
     assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out') == 0
-    assert 'grey pictures are restored by spikerir_small_gray25' in capsys.readouterr().err
+    assert 'grey pictures are restored by spikerir_small_colorreal' in capsys.readouterr().err
     result = read(tmp_path / 'out' / 'a.png')
     assert np.array_equal(result[..., 0], result[..., 1])
     assert np.array_equal(result[..., 0], result[..., 2])

@@ -40,7 +40,7 @@ def changed(changes: dict[str, Any], **blocks: Any) -> dict:
     ({'train.perceptual_opt': {**PERCEPTUAL, 'layer_weights': {'conv5': 1}}}, 'vgg19 lacks; did you mean conv5_4'),
     ({'train.perceptual_opt': {**PERCEPTUAL, 'vgg_type': 'vgg12'}}, "vgg_type is 'vgg12', but must be one of vgg11"),
     ({'train.perceptual_opt': {**PERCEPTUAL, 'criterion': 'l2'}}, "criterion is 'l2', but must be l1 or fro"),
-    ({'train.pixel_opt': PERCEPTUAL}, 'train: pixel_opt: type is "PerceptualLoss", which is not known'),
+    ({'train.pixel_opt': PERCEPTUAL}, 'pixel_opt: type is PerceptualLoss, which does not compare two pictures'),
     ({'network_g.T': 10 ** 9}, 'network_g: T is 1000000000, but at most 1000 time steps are allowed; write T: 4'),
     ({'datasets.train.num_worker_per_gpu': 10 ** 6}, 'num_worker_per_gpu is 1000000, but must be at most 256'),
     ({'datasets.train.dataset_enlarge_ratio': 1e9}, 'dataset_enlarge_ratio is .* but must be at most 100,000'),

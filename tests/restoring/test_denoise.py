@@ -44,7 +44,7 @@ def test_an_array_of_every_kind_comes_back_as_it_was_and_cleaner(kind, shape):
 
 def test_the_network_is_the_one_that_is_asked_for():
     tensor = torch.from_numpy(NOISY.astype(np.float32)).permute(2, 0, 1)[None]
-    for options, net, sigma in (({}, 'spikerir_small_colorblind', None),
+    for options, net, sigma in (({}, 'spikerir_small_colorreal', None),
                                 ({'sigma': 25}, 'spikerir_small_color25', None),
                                 ({'name': 'ffdnet_color', 'sigma': 40}, 'ffdnet_color', 40)):
         told = {} if sigma is None else {'sigma': sigma}

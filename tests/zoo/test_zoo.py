@@ -75,13 +75,14 @@ def test_teachers_are_shipped_with_their_licence():
 
 def test_default_is_the_student_for_channels_and_noise_once_it_is_shipped(monkeypatch):
     teacher = zoo.row('ffdnet_color')
-    students = [replace(teacher, name=f'spikerir_small_{kind}') for kind in ('color25', 'colorblind', 'gray25')]
+    students = [replace(teacher, name=f'spikerir_small_{kind}') for kind in ('color25', 'colorblind', 'gray25', 'colorreal')]
     monkeypatch.setattr(shipped, 'rows', lambda: (teacher,))
     assert zoo.default_name() == zoo.default_name(1, 25) == 'ffdnet_color'
     monkeypatch.setattr(shipped, 'rows', lambda: (*students, teacher))
-    assert zoo.default_name() == zoo.default_name(3, 30) == 'spikerir_small_colorblind'
+    assert zoo.default_name() == zoo.default_name(1) == 'spikerir_small_colorreal'
+    assert zoo.default_name(3, 30) == 'spikerir_small_colorblind'
     assert zoo.default_name(3, 25.0) == 'spikerir_small_color25'
-    assert zoo.default_name(1) == zoo.default_name(1, 25) == 'spikerir_small_gray25'
+    assert zoo.default_name(1, 25) == 'spikerir_small_gray25'
 
 
 def test_a_student_is_added_by_its_two_files(tmp_path, monkeypatch):
