@@ -73,5 +73,5 @@ def test_commands_tell_of_a_broken_plugin_and_how_to_remove_it(install, tmp_path
     install('raise RuntimeError("too old")\n')
     file = Path(tmp_path / 'x.yml')
     file.write_text('network_g: {type: SpikerIR}\n')
-    assert main(['export', '-opt', str(file), '--weights', 'w.pth', '-o', 'x.onnx']) == 2
+    assert main(['export', '-opt', str(file), '--weights', 'w.pth', '--format', 'onnx', '-o', 'x.onnx']) == 2
     assert re.search(r'RuntimeError: too old .*pip uninstall spiky-denoisers\.\n', capsys.readouterr().err)

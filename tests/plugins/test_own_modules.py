@@ -193,8 +193,8 @@ def test_every_command_knows_them(work, capsys):
     assert main(['train', '-opt', file, '--auto_resume', '--force_yml', 'train:total_iter=6']) == 0
     own = ['-opt', file, '--weights', weights]
     assert main(['denoise', *own, '-i', 'pictures/0.png', '-o', 'restored.png']) == 0
-    assert main(['bench', '-opt', file, '-n', weights, '-o', 'table.md', '--pictures', '1']) == 0
-    assert 'OwnArch' in Path('table.md').read_text()
+    assert main(['bench', '-opt', file, '-n', weights, '--pictures', '1']) == 0
+    assert main(['test', '-opt', file, '-n', weights, '--force_yml', 'name=tested']) == 0
     capsys.readouterr()
     own_modules._imported.clear()
     del ARCH_REGISTRY._obj_map['OwnArch'], sys.modules['own_arch']
@@ -216,3 +216,9 @@ def test_a_module_tells_what_it_registers(work):
     assert list(map(str, own_modules.imported_modules())) == [f'{work}/own_arch.py: arch OwnArch',
                                                               f'{work}/silent.py: registers nothing']
     assert str(OwnModule('nothing', '')) == 'nothing: registers nothing'
+
+
+def test_annotations_for_type_checkers_only_are_no_fault(work):
+    code = ARCH.format(name='OwnArch').replace('width: int = 3', "width: 'Width' = 3")
+    Path('own_arch.py').write_text(f'from __future__ import annotations\n{code}')
+    assert main(['check', '-opt', option_file(work, 'own_arch.py')]) == 0
