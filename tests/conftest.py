@@ -63,3 +63,24 @@ def work(tmp_path, monkeypatch) -> Path:
     torch.manual_seed(1)
     torch.save(build_network(dict(TEACHER)).state_dict(), 'teacher.pth')
     return tmp_path
+
+
+@pytest.fixture
+def own_code(monkeypatch):
+    """What a test imports and registers is gone after it: BasicSR's registries, ``sys.modules``, ``sys.path``."""
+    import sys
+
+    from basicsr_snn.plugins import installed, own_modules
+    from basicsr_snn.plugins.importing import REGISTRIES
+
+    kept, modules = [dict(registry._obj_map) for registry in REGISTRIES], set(sys.modules)
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    monkeypatch.setattr(own_modules, '_imported', {})
+    installed.import_plugins.cache_clear()
+    yield
+    for registry, before in zip(REGISTRIES, kept, strict=True):
+        registry._obj_map = before
+    for name in [name for name in set(sys.modules) - modules
+                 if not name.startswith(('basicsr', 'torch', 'numpy', 'cv2'))]:
+        del sys.modules[name]
+    installed.import_plugins.cache_clear()

@@ -15,6 +15,7 @@ PACKAGE = Path(basicsr_snn.__file__).parent
 LAYERS = (
     ('asked', 'errors', 'finite', 'version'),
     ('compat', 'registration', 'images', 'installation', 'weight_files'),
+    ('plugins',),
     ('spiking', 'inference'),
     ('archs', 'data', 'losses'),
     ('activity', 'energy'),

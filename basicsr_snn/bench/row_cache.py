@@ -13,6 +13,8 @@ import torch
 
 from basicsr_snn.bench.candidates import Candidate
 from basicsr_snn.bench.row import Row
+from basicsr_snn.plugins.installed import import_plugins
+from basicsr_snn.plugins.own_modules import imported_modules
 from basicsr_snn.version import __version__
 
 WITHOUT_EFFECT = ('cli', 'distill', 'losses', 'models')
@@ -64,8 +66,17 @@ def environment() -> dict[str, Any]:
     """What all rows of a run depend on: package, torch, device, threads."""
     cuda = torch.cuda.is_available()
     return {'basicsr_snn': __version__, 'sources': sources_digest(), 'torch': torch.__version__,
+            'own_modules': _own_modules_digest(),
             'device': torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
             'threads': torch.get_num_threads()}
+
+
+def _own_modules_digest() -> str:
+    """Checksum of the user's own modules that option files have named, and the names and versions of plugins."""
+    digest = hashlib.sha256(repr(import_plugins()).encode())
+    for module in imported_modules():
+        digest.update(Path(module.file).read_bytes() if module.file else module.name.encode())
+    return digest.hexdigest()
 
 
 @cache

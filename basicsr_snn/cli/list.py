@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         console = Console(width=WIDTH_OF_FILES)
     console.print(_table(content['networks']))
     for kind, names in content.items():
-        if kind != 'networks':
+        if kind != 'networks' and names:
             console.print(f'[bold]{kind}[/bold]: {", ".join(names)}', highlight=False)
     return 0
 
@@ -49,6 +49,7 @@ def inventory() -> dict[str, list]:
 
     from basicsr_snn import zoo
     from basicsr_snn.losses.hint_loss import CRITERIA
+    from basicsr_snn.plugins.installed import import_plugins
     from basicsr_snn.spiking.neurons import NEURONS
 
     return {
@@ -59,6 +60,7 @@ def inventory() -> dict[str, list]:
         'losses': _ours(LOSS_REGISTRY),
         'neurons': list(NEURONS),
         'hint losses': list(CRITERIA),
+        'plugins': list(map(str, import_plugins())),
     }
 
 

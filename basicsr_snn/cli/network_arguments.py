@@ -53,10 +53,12 @@ def trained_network(args: argparse.Namespace) -> TrainedNetwork:
         UserError: Unknown name, an option file with mistakes, no weights, a weight file that does not fit or does not
             say which network it is of.
     """
-    from basicsr_snn.pipeline.option_files import network_of_option_file
+    from basicsr_snn.pipeline.option_files import network_of_option_file, read_and_import
     from basicsr_snn.zoo.trained_network import named_network, network_of_weight_file
 
     if args.name:
+        if args.opt:
+            read_and_import(args.opt)  # whose modules may hold the architecture
         return named_network(args.name)
     if not args.opt:
         try:

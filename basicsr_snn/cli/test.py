@@ -44,10 +44,11 @@ def _network(args: argparse.Namespace) -> TrainedNetwork | None:
     from basicsr_snn.pipeline.option_files import network_of_option_file, read_options
     from basicsr_snn.zoo.trained_network import named_network, network_of_weight_file
 
+    if not (args.name or args.weights):
+        return None
+    options = read_options(args.opt)  # whose modules may hold the architecture
     if args.name:
         return named_network(args.name)
-    if not args.weights:
-        return None
-    if 'network_g' not in read_options(args.opt):
+    if 'network_g' not in options:
         return network_of_weight_file(args.weights)
     return network_of_option_file(args.opt).with_weights(args.weights)

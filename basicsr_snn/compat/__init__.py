@@ -15,6 +15,7 @@ from basicsr_snn.compat import (
     options,
     pictures,
     prefetching,
+    registering,
     resuming,
     scoring,
     tensorboard,
@@ -22,6 +23,7 @@ from basicsr_snn.compat import (
 
 BEFORE_IMPORT = (imports.define_missing_torchvision_ops, imports.alias_functional_tensor)
 REPAIRS = (
+    registering.name_both_of_a_clash,
     options.read_plain_yaml,
     options.read_forced_numbers,
     options.refuse_unknown_forced_blocks,

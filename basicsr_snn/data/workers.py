@@ -12,6 +12,8 @@ from multiprocessing import context
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from basicsr_snn.plugins.own_modules import OwnModule, import_again, imported_modules
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SET_PARENT_DEATH_SIGNAL = 1
 """``PR_SET_PDEATHSIG`` of Linux."""
@@ -30,11 +32,22 @@ def stop_signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class _OwnModules:
+    """The modules that option files have named: a process that gets this imports them."""
+
+    def __reduce__(self) -> tuple[Any, tuple[tuple[OwnModule, ...]]]:
+        return import_again, (imported_modules(),)
+
+
 class _Worker(BaseProcess):
     """A process that goes on when the whole process group is told to stop, for the main process still needs it.
 
     It ends when the main process says so, or dies.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.own_modules = _OwnModules()  # unpickled before the data set, whose class may be in one of them
+        super().__init__(*args, **kwargs)
 
     def start(self) -> None:
         with stop_signals_held():

@@ -26,6 +26,8 @@ from basicsr_snn.finite import check_answer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
 from basicsr_snn.pipeline.run import pipeline_arguments
+from basicsr_snn.plugins.installed import import_plugins
+from basicsr_snn.plugins.own_modules import KEY, import_own_modules
 
 FORWARD_SIZE = 64
 """Largest side in pixels of the picture that is run through the network alone."""
@@ -54,8 +56,10 @@ def check_option_file(file: str | Path, force: list[str] | None = None) -> Repor
         options, _ = parse_checked_options(str(Path.cwd()), is_train=training)
     options['root_path'] = str(Path.cwd())
     get_root_logger().setLevel(logging.WARNING)
+    imported = [('plugin', str(plugin)) for plugin in import_plugins()]
+    imported += [(KEY, str(module)) for module in import_own_modules(options, file)]
     try:
-        return _try_out(options)
+        return [*imported, *_try_out(options)]
     finally:
         get_root_logger().setLevel(logging.INFO)
 

@@ -14,7 +14,7 @@ from basicsr_snn.distill.feature_maps import crop_of, probed_shapes
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.pipeline.option_checks import check_options
-from basicsr_snn.pipeline.option_files import read_options, with_forced_values
+from basicsr_snn.pipeline.option_files import read_forced_options
 from basicsr_snn.zoo.building import build, window_of
 
 Role = Literal['student', 'teacher']
@@ -38,7 +38,7 @@ def hint_paths(file: str | Path, role: Role, force: Iterable[str] = ()) -> dict[
     Raises:
         UserError: The file cannot be read, has mistakes elsewhere, or has no such network.
     """
-    options = with_forced_values(read_options(file), force)
+    options = read_forced_options(file, force)
     check_options(_without_hints(options))
     data = {'scale': options.get('scale'), **((options.get('datasets') or {}).get('train') or {})}
     probe = probe_picture(data.get('in_ch', 3), torch.device('cpu'), crop_of(data))

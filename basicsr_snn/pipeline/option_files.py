@@ -15,23 +15,37 @@ from basicsr_snn.compat.yaml_files import read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.limits import OPTION, allow_megapixels
 from basicsr_snn.pipeline.option_checks import check_options
+from basicsr_snn.plugins.installed import import_plugins
+from basicsr_snn.plugins.own_modules import import_own_modules
 from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
 
 def read_options(file: str | Path) -> dict[str, Any]:
-    """Read the options of a training or test; a ``UserError`` names a file that is missing, no YAML or neither."""
-    options = _read_yaml(file)
+    """Read the options of a training or test, and import the modules that they name, and those of plugins.
+
+    Raises:
+        UserError: The file is missing, no YAML or no option file, or a module cannot be imported.
+    """
+    options = read_and_import(file)
     if not isinstance(options, Mapping) or 'model_type' not in options:
         raise UserError(f'{file} names no model_type, so it is no option file; start from one such as '
                         'options/train/demo.yml.')
     return dict(options)
 
 
-def _read_yaml(file: str | Path) -> Any:
+def read_and_import(file: str | Path) -> Any:
+    """What a YAML file holds, once the modules of plugins and those that it names are imported.
+
+    Raises:
+        UserError: The file is missing or no YAML, or a module cannot be imported.
+    """
     file = Path(file)
     if not file.is_file():
         raise UserError(f'-opt got {file}, but there is no such file; give the path of an option file (YAML).')
-    return read_yaml_file(file)
+    options = read_yaml_file(file)
+    import_plugins()
+    import_own_modules(options, file)
+    return options
 
 
 def parse_checked_options(root_path: str, is_train: bool = True,
@@ -53,7 +67,7 @@ def parse_checked_options(root_path: str, is_train: bool = True,
     given = command_line.parse_known_args()[0]
     seedless = False
     if given.opt is not None:  # the parser breaks on many mistakes
-        asked = with_network(with_forced_values(read_options(given.opt), given.force_yml), network)
+        asked = with_network(read_forced_options(given.opt, given.force_yml), network)
         check_options(asked)
         seedless = asked.get('manual_seed') is None
         _check_launcher(asked, given.launcher)
@@ -77,6 +91,13 @@ def _check_launcher(options: Mapping[str, Any], launcher: str) -> None:
     else:
         raise UserError(f'{sentence}: torchrun itself takes --master_port, and the backend is nccl on GPUs, gloo '
                         'elsewhere.')
+
+
+def read_forced_options(file: str | Path, entries: Iterable[str]) -> dict[str, Any]:
+    """Options as read, with the values of ``--force_yml``, which may name modules too; errors as when they are read."""
+    options = with_forced_values(read_options(file), entries)
+    import_own_modules(options, file)
+    return options
 
 
 def with_forced_values(options: Mapping[str, Any], entries: Iterable[str]) -> dict[str, Any]:
@@ -121,7 +142,7 @@ def network_of_option_file(file: str | Path) -> TrainedNetwork:
     Raises:
         UserError: The file is no option file, has mistakes, or no ``network_g``.
     """
-    options = _read_yaml(file)
+    options = read_and_import(file)
     if isinstance(options, Mapping) and 'model_type' in options:
         check_options(options, reads_datasets=False)
     name = options.get('name') if isinstance(options, Mapping) else None

@@ -25,7 +25,7 @@ from basicsr_snn.pipeline.option_blocks.validation import StockVal
 READ_BY_THE_PARSER = ('name', 'num_gpu', 'datasets', 'path')
 """Keys without which BasicSR's parser breaks."""
 
-READ_BY_BASICSR = (*READ_BY_THE_PARSER, 'scale', 'manual_seed', 'max_megapixels', 'logger',
+READ_BY_BASICSR = (*READ_BY_THE_PARSER, 'scale', 'manual_seed', 'max_megapixels', 'import', 'logger',
                    'dist_params', 'find_unused_parameters')
 """Keys whose blocks and values are the same for every model, as our models declare them."""
 

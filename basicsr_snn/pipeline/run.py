@@ -24,11 +24,40 @@ from basicsr_snn.pipeline.stopping import stoppable_training
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
-def run_training(argv: list[str] | None = None) -> None:
-    """Train as the option file says; ``experiments/`` and ``tb_logger/`` are made in the current folder.
+def train_pipeline(root_path: str) -> None:
+    """BasicSR's ``train_pipeline`` for a script of one's own, with the checks of ``basicsr-snn train``.
+
+    The option file of the command line is checked before anything is built, and what its ``import:`` names is imported.
+    A training that is told to stop saves first, and two of one name are refused.
+
+    Args:
+        root_path: Folder for ``experiments/`` and ``tb_logger/``.
+
+    Raises:
+        SystemExit: After one sentence on stderr: 2 for a mistake of the user, 1 for a fault of the machine. SIGINT or
+            SIGTERM stopped the training: 128 plus the signal number.
+    """
+    exit_on_user_error(lambda: run_training(root_path=root_path))
+
+
+def test_pipeline(root_path: str) -> None:
+    """BasicSR's ``test_pipeline`` for a script of one's own, with the checks of ``basicsr-snn test``.
+
+    Args:
+        root_path: Folder for ``results/``.
+
+    Raises:
+        SystemExit: After one sentence on stderr: 2 for a mistake of the user, 1 for a fault of the machine.
+    """
+    exit_on_user_error(lambda: run_test(root_path=root_path))
+
+
+def run_training(argv: list[str] | None = None, root_path: str | None = None) -> None:
+    """Train as the option file says; ``experiments/`` and ``tb_logger/`` are made in ``root_path``.
 
     Args:
         argv: ``-opt X.yml [--auto_resume] [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
+        root_path: The current folder by default.
 
     Raises:
         UserError: An option, path or checkpoint cannot be used, or a training of that name goes on.
@@ -38,24 +67,26 @@ def run_training(argv: list[str] | None = None) -> None:
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
           one_run_of_a_name(parse_checked_options) as parse,
           replaced('parse_options', parse, 'basicsr.train'), stoppable_training()):  # unknown keys are refused
-        basicsr_train.train_pipeline(os.getcwd())
+        basicsr_train.train_pipeline(root_path or os.getcwd())
 
 
-def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: TrainedNetwork | None = None) -> None:
-    """Test as the option file says; ``results/`` is made in the current folder.
+def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: TrainedNetwork | None = None,
+             root_path: str | None = None) -> None:
+    """Test as the option file says; ``results/`` is made in ``root_path``.
 
     Args:
         argv: ``-opt X.yml [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
         sets: Names of the datasets to test on; empty for all of the option file.
         network: What to test in place of the ``network_g`` of the option file.
+        root_path: The current folder by default.
 
     Raises:
         UserError: An option or path cannot be used.
         MachineError: A disk is full, memory or another process is lost.
     """
 
-    def parse(root_path: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
-        options, arguments = parse_checked_options(root_path, is_train, network)
+    def parse(root: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
+        options, arguments = parse_checked_options(root, is_train, network)
         if sets:
             keep_datasets(options, sets)
         return options, arguments
@@ -63,7 +94,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
           one_run_of_a_name(parse) as parse_and_lock,
           replaced('parse_options', parse_and_lock, 'basicsr.test')):  # unknown keys are refused, other sets left out
-        basicsr_test.test_pipeline(os.getcwd())
+        basicsr_test.test_pipeline(root_path or os.getcwd())
 
 
 @contextmanager

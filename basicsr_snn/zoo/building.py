@@ -10,6 +10,7 @@ from torch import nn
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.inference.contract import is_built_with_weights
+from basicsr_snn.plugins.installed import import_plugins
 
 
 def build(network: Mapping[str, Any]) -> nn.Module:
@@ -22,7 +23,7 @@ def build(network: Mapping[str, Any]) -> nn.Module:
 
     options = dict(network)
     name = options.pop('type', None)
-    if name not in ARCH_REGISTRY:
+    if not is_known(name):
         known = ARCH_REGISTRY.keys()
         raise UserError(f'network type "{name}" is not registered; did you mean '
                         f'{" or ".join(near_matches(str(name), known))}? All names: basicsr-snn list.')
@@ -30,6 +31,15 @@ def build(network: Mapping[str, Any]) -> nn.Module:
         return ARCH_REGISTRY.get(name)(**options)
     except TypeError as error:
         raise UserError(f'network {name} cannot be built from the options {options}: {error}.') from error
+
+
+def is_known(name: Any) -> bool:
+    """Whether an architecture is registered, by BasicSR, by us, by the user, or by a plugin, which is then imported."""
+    from basicsr.archs import ARCH_REGISTRY
+
+    if name not in ARCH_REGISTRY:
+        import_plugins()
+    return name in ARCH_REGISTRY
 
 
 def window_of(network: Mapping[str, Any]) -> int:

@@ -16,10 +16,13 @@ from basicsr_snn.inference.self_ensemble import SelfEnsemble
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.weight_files.card import Card, card_of_options
 from basicsr_snn.weight_files.reading import SUFFIXES, weight_files_like
-from basicsr_snn.zoo.building import build, weights_in, window_of
+from basicsr_snn.zoo.building import build, is_known, weights_in, window_of
 from basicsr_snn.zoo.same_network import built_for_comparison
 from basicsr_snn.zoo.shipped import row
 from basicsr_snn.zoo.weights import load_entry_or_any, read_card, sha256_of
+
+MAKE_KNOWN = ('if it is your own, write -opt X.yml --weights W with an option file whose import: names its module, or '
+              'let its package announce it by an entry point basicsr_snn.plugins')
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,9 @@ def network_of_weight_file(file: str | Path) -> TrainedNetwork:
     """
     file = find_weight_file(Path(file).expanduser())
     card, elements = read_card(file)
+    if not is_known(card.network_g.get('type')):
+        raise UserError(f'{file} holds weights of the architecture "{card.network_g.get("type")}", which is not known '
+                        f'here; {MAKE_KNOWN}.')
     try:
         built_for_comparison(card.network_g, elements)
     except UserError as error:

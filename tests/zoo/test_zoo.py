@@ -75,7 +75,8 @@ def test_teachers_are_shipped_with_their_licence():
 
 def test_default_is_the_student_for_channels_and_noise_once_it_is_shipped(monkeypatch):
     teacher = zoo.row('ffdnet_color')
-    students = [replace(teacher, name=f'spikerir_small_{kind}') for kind in ('color25', 'colorblind', 'gray25', 'colorreal')]
+    kinds = ('color25', 'colorblind', 'gray25', 'colorreal')
+    students = [replace(teacher, name=f'spikerir_small_{kind}') for kind in kinds]
     monkeypatch.setattr(shipped, 'rows', lambda: (teacher,))
     assert zoo.default_name() == zoo.default_name(1, 25) == 'ffdnet_color'
     monkeypatch.setattr(shipped, 'rows', lambda: (*students, teacher))

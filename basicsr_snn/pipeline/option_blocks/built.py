@@ -109,7 +109,10 @@ BASES = {'metric': Metric, 'neuron': OurNeuron}
 def _declared_by(built: Callable[..., Any], kind: Kind, name: str) -> type[Block]:
     parameters = [p for p in inspect.signature(built).parameters.values() if p.name not in GIVEN.get(kind, ())]
     takes_any = kind not in SWALLOWING and any(p.kind is p.VAR_KEYWORD for p in parameters)
-    hints = get_type_hints(built.__init__ if inspect.isclass(built) else built, include_extras=True)
+    try:
+        hints = get_type_hints(built.__init__ if inspect.isclass(built) else built, include_extras=True)
+    except NameError:  # an annotation that only type checkers can read
+        hints = {}
     hints = {**types_in_docstring(built), **hints, **TYPES.get(kind, {})}
     meanings = argument_meanings(built)
     fields = [(p.name, Annotated[_readable(hints.get(p.name, _told_by(p.default))),

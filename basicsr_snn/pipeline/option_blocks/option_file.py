@@ -19,7 +19,14 @@ Seed = Annotated[int, msgspec.Meta(ge=0, le=4_000_000_000)]
 """NumPy's generator starts from 32 bits, and each process adds its rank."""
 
 
-class OptionFile(Block, kw_only=True):
+OwnModules = msgspec.defstruct('OwnModules', [('import', Annotated[list[str], says(
+    'Your own modules, or `.py` files beside the option file: they are imported first, which runs them, so that what '
+    'they register with BasicSR is known.', ['my_arch.py'])], msgspec.field(default_factory=list))], bases=(Block,),
+    kw_only=True)
+"""The key that is a word of Python's own, which no class body can declare."""
+
+
+class OptionFile(OwnModules, kw_only=True):  # type: ignore[misc, valid-type]
     """A training (with a `train:` block) or a test (without one) of `SNNModel` or `ANNSNNDistillModel`."""
 
     added_by_parser: ClassVar = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
