@@ -26,7 +26,7 @@ OwnModules = msgspec.defstruct('OwnModules', [('import', Annotated[list[str], sa
 """The key that is a word of Python's own, which no class body can declare."""
 
 
-class OptionFile(OwnModules, kw_only=True):  # type: ignore[misc, valid-type]
+class OptionFile(OwnModules, kw_only=True):  # type: ignore[misc, valid-type, call-arg]
     """A training (with a `train:` block) or a test (without one) of `SNNModel` or `ANNSNNDistillModel`."""
 
     added_by_parser: ClassVar = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
