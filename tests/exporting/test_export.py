@@ -64,7 +64,7 @@ def test_the_command_writes_weights_that_the_others_read(tmp_path, monkeypatch, 
     assert 'spikerir_tiny_color25 written to out/t.safetensors (' in capsys.readouterr().out
     options = zoo.FOLDER.parent.parent / 'options/train/SpikerIR/tiny_color25.yml'
     assert main(['denoise', '-i', 'a.png', '-o', 'd', '-opt', str(options), '--weights', 'out/t.safetensors']) == 0
-    assert main(['denoise', '-i', 'a.png', '-o', 'e', '-n', 'spikerir_tiny_color25']) == 0
+    assert main(['denoise', '-i', 'a.png', '-o', 'e', '-n', 'spikerir_tiny_color25', '--engine', 'torch']) == 0
     first, second = (cv2.imread(str(next((tmp_path / folder).iterdir()))) for folder in 'de')
     assert np.array_equal(first, second)
 

@@ -127,7 +127,7 @@ def test_a_network_is_loaded_from_its_file_alone(tmp_path, monkeypatch):
     ({'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [10 ** 9, 1]}, 'more than the [0-9,]* numbers of the file'),
     ({'type': 'SpikerIR', 'channels': [4, 4], 'blocks': 3}, 'cannot be built here'),
     ({'type': 'SpikerIR', 'later': True}, 'cannot be built here'),
-    ({'type': 'Unheard'}, 'is not registered'),
+    ({'type': 'Unheard'}, 'holds weights of the architecture "Unheard", which is not known here'),
     ({'type': 'PretrainedANN', 'path': 'other.pth'}, 'would read another weight file'),
 ])
 def test_a_card_from_anywhere_takes_no_memory_and_opens_no_other_file(block, sentence, tmp_path, monkeypatch):
