@@ -102,7 +102,7 @@ def test_a_hint_at_a_neuron_that_does_not_spike_yet_is_explained(work):
 
 
 @pytest.mark.parametrize(('distill', 'sentence'), [
-    ({'output': {'type': 'PerceptualLoss', 'layer_weights': {}}}, 'type is PerceptualLoss, which does not compare two pictures'),
+    ({'output': {'type': 'PerceptualLoss', 'layer_weights': {}}}, 'PerceptualLoss, which does not compare two'),
     ({'teachers': [{'name': 'a', 'network': TEACHER, 'trainable': True}]}, 'a twin stands alone'),
     ({'until': 0}, 'until is 0, but must be a number of at least 1'),
 ])
