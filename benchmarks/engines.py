@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import track
 
 from basicsr_snn.data.picture_source import open_source
+from basicsr_snn.engines.openvino_graph import core
 from basicsr_snn.exporting import export
 from basicsr_snn.images.files import to_channels, to_float, to_integers
 from basicsr_snn.images.noise import add_gaussian_noise
@@ -94,15 +95,14 @@ def in_onnxruntime(file: Path, provider: str = 'CPUExecutionProvider') -> Run:
 
 
 def in_openvino(model: Path | openvino.Model) -> Run:
-    core = openvino.Core()
-    known = core.read_model(model) if isinstance(model, Path) else model
+    known = core().read_model(model) if isinstance(model, Path) else model
     compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
 
     def run(picture: np.ndarray) -> np.ndarray:
         if picture.shape not in compiled:
             fixed = known.clone()
             fixed.reshape(picture.shape)
-            compiled[picture.shape] = core.compile_model(fixed, 'CPU', {
+            compiled[picture.shape] = core().compile_model(fixed, 'CPU', {
                 'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()})
         return compiled[picture.shape](picture)[0]
     return run
@@ -135,7 +135,7 @@ def quantised_by_nncf(file: Path, pictures: Pictures) -> Iterator[tuple[str, ope
     """The same by NNCF; with accuracy control, layers that lose most go back to floats until 0.02 dB are lost."""
     import nncf
 
-    model = openvino.Core().read_model(file)
+    model = core().read_model(file)
     data = nncf.Dataset(pictures.noisy)
     best = {'preset': nncf.QuantizationPreset.MIXED, 'subset_size': len(pictures.noisy), 'fast_bias_correction': False}
     yield 'int8, NNCF', nncf.quantize(model, data, **best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,16 @@ KEPT = 8
 """Compiled sizes that are kept: the tiles of two pictures have at most eight."""
 
 
+@cache
+def core() -> openvino.Core:
+    """The one core of this process, which is never given back.
+
+    Each core of 2026.4 lays a stack for signals of its own over that of the one before and takes it away when it ends;
+    where they do not end in the opposite order, the next signal that reaches Python crashes the process.
+    """
+    return openvino.Core()
+
+
 class OpenVINOGraph(GraphRestorer):
     """Graphs of fixed size, which OpenVINO runs faster than one of any size; threads take turns.
 
@@ -24,9 +35,7 @@ class OpenVINOGraph(GraphRestorer):
     """
 
     def _open(self, file: Path) -> Mapping[str, str]:
-        self._core = openvino.Core()
-        self._core.set_property({'CACHE_DIR': str(cache_folder() / 'openvino')})
-        self._model = self._core.read_model(file)
+        self._model = core().read_model(file)
         self._compiled: OrderedDict[tuple[int, ...], openvino.CompiledModel] = OrderedDict()
         self._turn = threading.Lock()
         told = self._model.get_rt_info()['framework']
@@ -40,9 +49,10 @@ class OpenVINOGraph(GraphRestorer):
         if shape not in self._compiled:
             fixed = self._model.clone()
             fixed.reshape(shape)
-            how = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32',
+            how = {'CACHE_DIR': str(cache_folder() / 'openvino'),
+                   'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32',
                    'INFERENCE_NUM_THREADS': torch.get_num_threads()}
-            self._compiled[shape] = self._core.compile_model(fixed, 'CPU', how)
+            self._compiled[shape] = core().compile_model(fixed, 'CPU', how)
             if len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(shape)

@@ -87,6 +87,13 @@ def test_threads_share_a_graph(engine, cache):
     assert all(torch.equal(answers[place], alone[place]) for place in range(4))
 
 
+def test_all_graphs_share_one_core_since_a_second_one_may_crash_the_process(monkeypatch):
+    openvino = pytest.importorskip('openvino')
+    load('spikerir_tiny_color25', 'openvino')
+    monkeypatch.setattr(openvino, 'Core', None)
+    assert load('spikerir_tiny_color25', 'openvino')(pictures(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+
+
 def test_torch_runs_what_load_gives():
     placed = place(shipped_network('spikerir_tiny_color25'), 'torch')
     assert placed.describe() == 'torch'
