@@ -3,15 +3,18 @@ from __future__ import annotations
 
 import copy
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
 import yaml
+from basicsr.data import build_dataloader
 from basicsr.models import build_model
 
 import basicsr_snn.train
+from basicsr_snn.data.draws import DrawSampler
 from basicsr_snn.models.snn_model import SNNModel
 
 TEACHER = {'type': 'DnCNN', 'in_nc': 3, 'out_nc': 3, 'nc': 8, 'nb': 3}
@@ -90,6 +93,16 @@ def batch(size: int = 16) -> dict:
     torch.manual_seed(7)
     gt = torch.rand(2, 3, size, size)
     return {'lq': gt + 0.1 * torch.randn_like(gt), 'gt': gt, 'sigma': torch.full((2,), 25.0)}
+
+
+def read_batches(dataset: Any, options: dict, sampler: DrawSampler, epochs: Iterable[int]) -> list[dict]:
+    """The batches of one process, from BasicSR's loader."""
+    loader = build_dataloader(dataset, options, num_gpu=0, sampler=sampler, seed=7)
+    seen = []
+    for epoch in epochs:
+        sampler.set_epoch(epoch)
+        seen += list(loader)
+    return seen
 
 
 def read_csv(file):

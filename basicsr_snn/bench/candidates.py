@@ -13,8 +13,9 @@ from torch import Tensor
 from basicsr_snn.engines.placing import place
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference import contract
-from basicsr_snn.inference.self_ensemble import SelfEnsemble
-from basicsr_snn.zoo.trained_network import TrainedNetwork
+from basicsr_snn.inference.calling import usual_device
+from basicsr_snn.inference.self_ensemble import with_views
+from basicsr_snn.zoo.trained_network import NetworkRestorer, TrainedNetwork
 
 
 class Restorer(Protocol):
@@ -131,11 +132,10 @@ class PlacedCandidate:
         return {**self.trained_network.fingerprint(), 'engine': self.engine}
 
     def build(self) -> Restorer:
-        placed = place(self.trained_network, self.engine)
-        if placed.engine == 'torch':
-            return self.trained_network.build()
-        views = self.trained_network.views
-        return EngineRestorer(SelfEnsemble(placed.net, views) if views > 1 else placed.net, placed.int8 or None)
+        device = usual_device()
+        placed = place(self.trained_network, self.engine, gpu=device == 'cuda')
+        net = with_views(placed.net.to(device), self.trained_network.views)
+        return NetworkRestorer(net) if placed.engine == 'torch' else EngineRestorer(net, placed.int8 or None)
 
 
 class EngineRestorer:

@@ -9,7 +9,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.denoise_arguments import (
-    AUTO,
     add_file_arguments,
     add_restoring_arguments,
     add_trial_arguments,
@@ -26,6 +25,7 @@ from basicsr_snn.cli.network_arguments import (
 )
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.limits import allow_megapixels
+from basicsr_snn.inference.defaults import AUTO_LEVEL
 
 if TYPE_CHECKING:
     from basicsr_snn.zoo.trained_network import TrainedNetwork
@@ -110,7 +110,7 @@ def _chooser(args: argparse.Namespace) -> Chooser:
     from basicsr_snn.restoring.choice import level_of_a_student
 
     _check_device(args.device)
-    if args.sigma != AUTO:
+    if args.sigma != AUTO_LEVEL:
         choose = _denoisers(args)
         return lambda channels, _: choose(channels)
     if args.opt or args.name or args.weights:
@@ -175,14 +175,14 @@ def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 
     import torch
 
     from basicsr_snn.engines.placing import place
+    from basicsr_snn.inference.calling import usual_device
     from basicsr_snn.inference.denoising import Denoiser
-    from basicsr_snn.inference.self_ensemble import SelfEnsemble
+    from basicsr_snn.inference.self_ensemble import with_views
 
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = args.device or usual_device()
     torch.backends.cudnn.allow_tf32 = False  # its 10 bits tip counts of spikes over
     placed = place(trained, args.engine, gpu=device == 'cuda')
-    net = placed.net.to(device)
+    net = with_views(placed.net.to(device), args.views)
     sigma = args.noise if args.sigma is None else args.sigma
-    net = SelfEnsemble(net, args.views) if args.views > 1 else net
     denoiser = Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast)
     return Chosen(denoiser, '', '' if placed.engine == 'torch' else placed.describe())

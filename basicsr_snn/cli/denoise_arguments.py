@@ -6,10 +6,16 @@ import math
 from pathlib import Path
 
 from basicsr_snn.cli.limit_argument import add_limit_argument
-from basicsr_snn.inference.defaults import AUTO_TILE, AUTO_TILE_ABOVE, LEAST_TILE, TILE_PAD, VIEWS
+from basicsr_snn.inference.defaults import (
+    AUTO_LEVEL,
+    AUTO_TILE,
+    AUTO_TILE_ABOVE,
+    LEAST_TILE,
+    STRONGEST,
+    TILE_PAD,
+    VIEWS,
+)
 
-AUTO = 'auto'
-STRONGEST = 2.0
 DEVICES = ('cpu', 'cuda')
 
 
@@ -105,4 +111,4 @@ def noise_level(text: str) -> float:
 
 def noise_level_or_auto(text: str) -> float | str:
     """A level of ``--sigma``, or ``auto``."""
-    return AUTO if text == AUTO else noise_level(text)
+    return AUTO_LEVEL if text == AUTO_LEVEL else noise_level(text)

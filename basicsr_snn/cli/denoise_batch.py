@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from basicsr_snn.cli.denoise_arguments import AUTO
 from basicsr_snn.cli.denoise_jobs import Job, Plan
 from basicsr_snn.errors import one_line
+from basicsr_snn.inference.defaults import AUTO_LEVEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +136,7 @@ class Batch:
         outcome.height, outcome.width, outcome.channels = picture.stored.shape
         outcome.bits = bits
         format_for(job.target, bits, picture.alpha is not None)
-        level = self._estimated(job.source, picture) if self.args.sigma == AUTO else None
+        level = self._estimated(job.source, picture) if self.args.sigma == AUTO_LEVEL else None
         chosen = self.choose(outcome.channels, level)
         denoiser = replace(chosen.denoiser, strength=self.args.strength)
         outcome.network, outcome.sigma = chosen.name or None, denoiser.sigma
@@ -173,7 +173,7 @@ class Batch:
     def _announce(self, source: Path, how: str, denoiser: Denoiser, height: int, width: int, channels: int) -> None:
         if how:
             self._say_once(f'{"colour" if channels == 3 else "grey"} pictures are restored {how}'
-                           if self.args.sigma != AUTO else f'{source}: restored {how}')
+                           if self.args.sigma != AUTO_LEVEL else f'{source}: restored {how}')
         if channels > denoiser.channels:
             self._say_once('colour pictures go through this grey network channel by channel')
         tile = denoiser.tile_for(height, width)

@@ -25,6 +25,11 @@ def restore(net: Restorer, picture: Tensor, sigma: Tensor | float | None = None)
     return net(picture, sigma=sigma) if net.takes_sigma and sigma is not None else net(picture)
 
 
+def usual_device() -> str:
+    """Where networks run that are told no device: the GPU where there is one."""
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
 def to_channels_last(net: Net, device: torch.device | None = None) -> Net:
     """The network itself with its weights in channels_last memory, on ``device`` (None: where it is)."""
     return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it

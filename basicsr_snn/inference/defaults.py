@@ -1,4 +1,4 @@
-"""Numbers of tiles and views that commands name in their help, which must not wait for torch."""
+"""Values that commands name in their help, which must not wait for torch."""
 from __future__ import annotations
 
 TILE_PAD = 72
@@ -15,3 +15,9 @@ LEAST_TILE = 16
 
 VIEWS = (1, 2, 4, 8)
 """How many flips and turns a self-ensemble may take."""
+
+AUTO_LEVEL = 'auto'
+"""In the place of a noise level: it is estimated."""
+
+STRONGEST = 2.0
+"""By which the change of a picture may be multiplied."""

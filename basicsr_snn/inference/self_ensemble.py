@@ -54,6 +54,11 @@ class SelfEnsemble(Restorer):
         return restored_on_multiple(mean_answer, picture, self.multiple_of)
 
 
+def with_views(net: Restorer, views: int) -> Restorer:
+    """A self-ensemble of a network, or for a single view the network itself."""
+    return net if views == 1 else SelfEnsemble(net, views)
+
+
 def turn(picture: Tensor, turns: int, flip: bool) -> Tensor:
     """One view of (N, C, H, W): quarter turns, then a flip."""
     turned = torch.rot90(picture, turns, (-2, -1))

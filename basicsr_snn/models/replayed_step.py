@@ -20,7 +20,7 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Taken:
-    """A step that was taken.
+    """What a step tells of itself.
 
     Attributes:
         terms: Its loss terms by log key.

@@ -227,13 +227,11 @@ class SNNModel(SRModel):
         if self.tandem:
             for net in (self.get_bare_model(self.net_g), *([self.net_g_ema] if self.ema_decay > 0 else [])):
                 self.tandem.apply(net, current_iter)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        self.loss_terms = self.accumulate_gradients(self.batch, current_iter, counter or nullcontext())
+        taken = self._take_gradients(self.batch, current_iter, counter or nullcontext())
+        self.loss_terms = taken.terms
         self.training_cost = counter.report() if counter else None
-        norms = self.gradient_norms()
         step = Step(self.pictures, self.sigma, self.loss_terms, self.corners)
-        if not self.divergence.allows(current_iter, step, norms):
+        if not self.divergence.allows(current_iter, step, taken.norms):
             return
         for optimizer in self.optimizers:
             optimizer.step()
@@ -249,20 +247,20 @@ class SNNModel(SRModel):
 
     def _take_step(self, batch: Batch, decay: Tensor) -> Taken:
         """One whole step in which the host reads nothing."""
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        terms = self.accumulate_gradients(batch, 0, nullcontext())
-        norms = self.gradient_norms()
+        taken = self._take_gradients(batch, 0, nullcontext())
         for optimizer in self.optimizers:
             optimizer.step()
         if self.ema_decay > 0:
             move_average(self.net_g_ema, self.get_bare_model(self.net_g), decay)
-        return Taken(terms, norms)
+        return taken
 
-    def gradient_norms(self) -> list[Tensor]:
-        """The norm of the gradients of each optimiser's parameters, which are clipped."""
-        return [gradient_norm((p for group in optimizer.param_groups for p in group['params']), self.grad_clip)
-                for optimizer in self.optimizers]
+    def _take_gradients(self, batch: Batch, current_iter: int, counting: AbstractContextManager) -> Taken:
+        """The gradients of a batch, clipped, in place of those before."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        terms = self.accumulate_gradients(batch, current_iter, counting)
+        return Taken(terms, [gradient_norm((p for group in optimizer.param_groups for p in group['params']),
+                                           self.grad_clip) for optimizer in self.optimizers])
 
     def _set_lr(self, lr_groups_l: list[list[float]]) -> None:
         for optimizer, rates in zip(self.optimizers, lr_groups_l, strict=True):

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from basicsr_snn import zoo
 
-AUTO = 'auto'
 NEARLY = 0.125
 """How far an estimated level may be from that of a student, as a share: the estimate is no better."""
 

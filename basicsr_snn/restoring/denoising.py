@@ -15,14 +15,15 @@ from basicsr_snn.engines.placing import load
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.files import Picture, read_picture, to_float, to_integers
 from basicsr_snn.images.noise_level import estimate_noise_level, middle
+from basicsr_snn.inference.calling import usual_device
+from basicsr_snn.inference.defaults import AUTO_LEVEL, STRONGEST
 from basicsr_snn.inference.denoising import Denoiser
-from basicsr_snn.restoring.choice import AUTO, level_of_a_student
+from basicsr_snn.restoring.choice import level_of_a_student
 
 HIGHEST = 2.0
 """A float picture beyond it, or below -1, is not one in 0..1 with noise."""
 
 MODES = ('L', 'LA', 'RGB', 'RGBA', 'I;16')
-STRONGEST = 2.0
 KEPT_NETWORKS = 4
 
 
@@ -69,7 +70,7 @@ def denoise(picture: Any, sigma: float | str | None = None, name: str | Path | N
 
 def _check(sigma: object, strength: object) -> None:
     numbers = (int, float, np.integer, np.floating)
-    if sigma not in (None, AUTO) and not (isinstance(sigma, numbers) and 0 <= sigma <= 255):
+    if sigma not in (None, AUTO_LEVEL) and not (isinstance(sigma, numbers) and 0 <= sigma <= 255):
         raise UserError(f"sigma={sigma!r} is no noise level; give a number from 0 to 255, 'auto', or None.")
     if not (isinstance(strength, numbers) and 0 <= strength <= STRONGEST):
         raise UserError(f'strength={strength!r} is none; give a number from 0 (no change) to {STRONGEST:g}.')
@@ -123,8 +124,8 @@ def _array(picture: object) -> np.ndarray:
 def _restored(given: _Given, sigma: float | str | None, name: str | Path | None, strength: float) -> np.ndarray:
     """The colours restored, and alpha behind them, of the type that was given."""
     colours = given.colours
-    level = estimate_noise_level(to_float(middle(colours))) if sigma == AUTO else sigma
-    denoiser = _denoiser(colours.shape[2], None if level is None else float(level), sigma == AUTO, name)
+    level = estimate_noise_level(to_float(middle(colours))) if sigma == AUTO_LEVEL else sigma
+    denoiser = _denoiser(colours.shape[2], None if level is None else float(level), sigma == AUTO_LEVEL, name)
     picture = Picture(colours, None, Path('the picture'))
     answer = np.empty_like(colours)
     for band in replace(denoiser, strength=float(strength)).bands(picture):
@@ -148,4 +149,4 @@ def _denoiser(channels: int, level: float | None, estimated: bool, name: str | P
 
 @lru_cache(KEPT_NETWORKS)
 def _network(name: str) -> Any:
-    return load(name, 'auto').to('cuda' if torch.cuda.is_available() else 'cpu')
+    return load(name, 'auto').to(usual_device())

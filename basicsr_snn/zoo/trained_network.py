@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
-from basicsr_snn.inference.calling import deployed, restore
+from basicsr_snn.inference.calling import deployed, restore, usual_device
 from basicsr_snn.inference.contract import Restorer
-from basicsr_snn.inference.self_ensemble import SelfEnsemble
+from basicsr_snn.inference.self_ensemble import with_views
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.weight_files.card import Card, card_of_options
 from basicsr_snn.weight_files.reading import SUFFIXES, weight_files_like
@@ -93,8 +93,7 @@ class TrainedNetwork:
         return deployed(self.loaded(), window_of(self.network))
 
     def build(self) -> NetworkRestorer:
-        net = self.deployed().to('cuda' if torch.cuda.is_available() else 'cpu')
-        return NetworkRestorer(SelfEnsemble(net, self.views) if self.views > 1 else net)
+        return NetworkRestorer(with_views(self.deployed().to(usual_device()), self.views))
 
     def weight_file(self) -> Path:
         """The file of its weights, which is there; a ``UserError`` names one that is not."""

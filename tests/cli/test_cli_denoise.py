@@ -1,72 +1,18 @@
 """``basicsr-snn denoise`` on pictures of all kinds."""
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
+from denoising import SMALL, as_batch, as_stored, denoise, option_file, read, save, smooth_picture
 from PIL import Image, ImageCms
 from skimage.metrics import peak_signal_noise_ratio
 
 from basicsr_snn import load, zoo
 from basicsr_snn.archs.dncnn_arch import DnCNN
-from basicsr_snn.cli.main import main
-
-SMALL = {'type': 'DnCNN', 'nc': 4, 'nb': 3}
-
-
-def smooth_picture(*shape: int, bits: int = 8, seed: int = 0) -> np.ndarray:
-    """A picture (H, W) or (H, W, C) as OpenCV stores it."""
-    coarse = np.random.default_rng(seed).random((4, 5, *shape[2:]), dtype=np.float32)
-    fine = cv2.resize(coarse, shape[1::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    return np.rint(fine * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
-
-
-def save(path: Path, stored: np.ndarray) -> np.ndarray:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), stored)
-    return stored
-
-
-def read(path: Path) -> np.ndarray:
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-
-
-def as_batch(stored: np.ndarray) -> torch.Tensor:
-    """(1, 3, H, W) RGB in 0..1 of a stored BGR picture."""
-    rgb = stored[..., ::-1].astype(np.float32) / np.iinfo(stored.dtype).max
-    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None]
-
-
-def as_stored(batch: torch.Tensor, dtype: type) -> np.ndarray:
-    """The stored BGR picture of (1, 3, H, W) RGB in 0..1."""
-    pixels = batch[0].detach().double().clamp(0, 1).mul(np.iinfo(dtype).max).round().numpy()
-    return pixels.transpose(1, 2, 0)[..., ::-1].astype(dtype)
-
-
-def denoise(*arguments: object) -> int:
-    return main(['denoise', *map(str, arguments)])
-
-
-def option_file(folder: Path, network: dict, weights: dict | None = None, **path: object) -> Path:
-    """An option file, and beside it ``net.pth`` with the weights of that network."""
-    torch.manual_seed(0)
-    torch.save(zoo.build(network).state_dict() if weights is None else weights, folder / 'net.pth')
-    file = folder / 'x.yml'
-    file.write_text(yaml.safe_dump({'network_g': network, 'path': path}))
-    return file
-
-
-@pytest.fixture
-def small(tmp_path) -> tuple[str, ...]:
-    """Arguments that name a small colour network."""
-    options = option_file(tmp_path, {**SMALL, 'in_nc': 3, 'out_nc': 3})
-    return '-opt', str(options), '--weights', str(tmp_path / 'net.pth')
 
 
 def test_result_is_that_of_the_network(tmp_path):
@@ -263,79 +209,6 @@ def test_nan_is_a_failure_and_not_a_picture(tmp_path, capsys):
                    tmp_path / 'net.pth') == 1
     assert not (tmp_path / 'out' / 'a.png').exists()
     assert 'NaN or infinity' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('through_link', [False, True])
-def test_inputs_are_never_overwritten(tmp_path, small, capsys, through_link):
-    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
-    before = (tmp_path / 'in' / 'a.png').read_bytes()
-    output = tmp_path / 'in'
-    if through_link:
-        output = tmp_path / 'link'
-        output.symlink_to(tmp_path / 'in', target_is_directory=True)
-    assert denoise('-i', tmp_path / 'in', '-o', output, *small) == 2
-    assert 'would overwrite an input; choose another folder with -o' in capsys.readouterr().err
-    assert (tmp_path / 'in' / 'a.png').read_bytes() == before
-
-
-def test_hard_link_to_the_input_is_not_overwritten(tmp_path, small):
-    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
-    (tmp_path / 'out').mkdir()
-    os.link(tmp_path / 'in' / 'a.png', tmp_path / 'out' / 'a.png')
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 2
-
-
-def test_suffix_allows_the_same_folder(tmp_path, small):
-    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
-    before = (tmp_path / 'in' / 'a.png').read_bytes()
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'in', '--suffix', 'clean', *small) == 0
-    assert (tmp_path / 'in' / 'a.png').read_bytes() == before
-    assert read(tmp_path / 'in' / 'a_clean.png').shape == (9, 12, 3)
-
-
-def test_a_suffix_may_not_hit_another_input(tmp_path, small):
-    for name in ('a.png', 'a_clean.png'):
-        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'in', '--suffix', 'clean', *small) == 2
-
-
-def test_two_results_of_one_name_are_refused(tmp_path, small, capsys):
-    for name in ('a.png', 'a.bmp'):
-        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'png', *small) == 2
-    assert 'would both be written to' in capsys.readouterr().err
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['a.bmp', 'a.png']
-
-
-def test_extension_can_be_chosen(tmp_path, small):
-    save(tmp_path / 'in' / 'a.bmp', smooth_picture(9, 12, 3))
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'TIF', *small) == 0
-    assert read(tmp_path / 'out' / 'a.tif').shape == (9, 12, 3)
-
-
-def test_extension_that_cannot_hold_the_picture_is_a_failure(tmp_path, small, capsys):
-    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3, bits=16))
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'jpg', *small) == 1
-    assert 'cannot hold 16 bits' in capsys.readouterr().err
-
-
-def test_sub_folders_are_kept_and_results_not_read_again(tmp_path, small, capsys):
-    for name in ('a.png', 'x/a.png', 'x/y/b.png'):
-        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
-    output = tmp_path / 'in' / 'out'
-    for _ in range(2):
-        assert denoise('-i', tmp_path / 'in', '-o', output, '--recursive', *small) == 0
-        assert '3 of 3 pictures' in capsys.readouterr().out
-    assert sorted(path.relative_to(output).as_posix() for path in output.rglob('*.png')) == [
-        'a.png', 'x/a.png', 'x/y/b.png']
-
-
-def test_sub_folders_are_left_alone_unless_asked_for(tmp_path, small):
-    for name in ('a.png', 'x/b.png'):
-        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
-    assert [path.name for path in (tmp_path / 'out').rglob('*.png')] == ['a.png']
 
 
 def test_tiles_give_the_same_file(tmp_path, small, capsys):

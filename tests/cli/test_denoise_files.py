@@ -2,22 +2,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from test_cli_denoise import SMALL, denoise, option_file, read, save, smooth_picture
+from denoising import denoise, read, save, smooth_picture
 
 from basicsr_snn.cli import denoise_batch
 from basicsr_snn.inference import denoising
-
-
-@pytest.fixture
-def small(tmp_path) -> tuple[str, ...]:
-    """Arguments that name a small colour network."""
-    options = option_file(tmp_path, {**SMALL, 'in_nc': 3, 'out_nc': 3})
-    return '-opt', str(options), '--weights', str(tmp_path / 'net.pth')
 
 
 @pytest.fixture
@@ -203,3 +197,76 @@ def test_the_level_of_each_picture_is_estimated_and_told(tmp_path, capsys):
     assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--sigma', 'auto', '-n', 'ffdnet_color') == 0
     assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--sigma', 'auto', '-n', 'dncnn_color_blind') == 2
     assert '--sigma auto was given, but the network takes no noise level' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('through_link', [False, True])
+def test_inputs_are_never_overwritten(tmp_path, small, capsys, through_link):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    before = (tmp_path / 'in' / 'a.png').read_bytes()
+    output = tmp_path / 'in'
+    if through_link:
+        output = tmp_path / 'link'
+        output.symlink_to(tmp_path / 'in', target_is_directory=True)
+    assert denoise('-i', tmp_path / 'in', '-o', output, *small) == 2
+    assert 'would overwrite an input; choose another folder with -o' in capsys.readouterr().err
+    assert (tmp_path / 'in' / 'a.png').read_bytes() == before
+
+
+def test_hard_link_to_the_input_is_not_overwritten(tmp_path, small):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    (tmp_path / 'out').mkdir()
+    os.link(tmp_path / 'in' / 'a.png', tmp_path / 'out' / 'a.png')
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 2
+
+
+def test_suffix_allows_the_same_folder(tmp_path, small):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3))
+    before = (tmp_path / 'in' / 'a.png').read_bytes()
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'in', '--suffix', 'clean', *small) == 0
+    assert (tmp_path / 'in' / 'a.png').read_bytes() == before
+    assert read(tmp_path / 'in' / 'a_clean.png').shape == (9, 12, 3)
+
+
+def test_a_suffix_may_not_hit_another_input(tmp_path, small):
+    for name in ('a.png', 'a_clean.png'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'in', '--suffix', 'clean', *small) == 2
+
+
+def test_two_results_of_one_name_are_refused(tmp_path, small, capsys):
+    for name in ('a.png', 'a.bmp'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'png', *small) == 2
+    assert 'would both be written to' in capsys.readouterr().err
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['a.bmp', 'a.png']
+
+
+def test_extension_can_be_chosen(tmp_path, small):
+    save(tmp_path / 'in' / 'a.bmp', smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'TIF', *small) == 0
+    assert read(tmp_path / 'out' / 'a.tif').shape == (9, 12, 3)
+
+
+def test_extension_that_cannot_hold_the_picture_is_a_failure(tmp_path, small, capsys):
+    save(tmp_path / 'in' / 'a.png', smooth_picture(9, 12, 3, bits=16))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--ext', 'jpg', *small) == 1
+    assert 'cannot hold 16 bits' in capsys.readouterr().err
+
+
+def test_sub_folders_are_kept_and_results_not_read_again(tmp_path, small, capsys):
+    for name in ('a.png', 'x/a.png', 'x/y/b.png'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    output = tmp_path / 'in' / 'out'
+    for _ in range(2):
+        assert denoise('-i', tmp_path / 'in', '-o', output, '--recursive', *small) == 0
+        assert '3 of 3 pictures' in capsys.readouterr().out
+    assert sorted(path.relative_to(output).as_posix() for path in output.rglob('*.png')) == [
+        'a.png', 'x/a.png', 'x/y/b.png']
+
+
+def test_sub_folders_are_left_alone_unless_asked_for(tmp_path, small):
+    for name in ('a.png', 'x/b.png'):
+        save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
+    assert [path.name for path in (tmp_path / 'out').rglob('*.png')] == ['a.png']

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from basicsr import train as basicsr_train
-from basicsr.data import build_dataloader, build_dataset
+from basicsr.data import build_dataset
 from basicsr.utils import get_root_logger
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from trainings import read_batches
 
 from basicsr_snn.data.draws import Draw, DrawSampler, seeded_by
 from basicsr_snn.errors import UserError
@@ -47,12 +48,7 @@ def batches(folder: Path, epochs: tuple[int, ...] = (0, 1), rank: int = 0, world
     opt = options(folder, **changes)
     dataset = build_dataset(opt)
     sampler = DrawSampler(len(dataset), opt['batch_size_per_gpu'] * world_size, seed, 2, world_size, rank)
-    loader = build_dataloader(dataset, opt, num_gpu=0, sampler=sampler, seed=7)
-    seen = []
-    for epoch in epochs:
-        sampler.set_epoch(epoch)
-        seen += list(loader)
-    return seen
+    return read_batches(dataset, opt, sampler, epochs)
 
 
 def assert_equal_batches(given: list[dict], expected: list[dict]) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from basicsr.data import build_dataloader, build_dataset
+from basicsr.data import build_dataset
 from basicsr.utils.registry import DATASET_REGISTRY
 from PIL import Image
+from trainings import read_batches
 
 from basicsr_snn.data.draws import Draw, DrawSampler, follow_draws
 from basicsr_snn.data.mixed_dataset import MixedDataset
@@ -63,12 +64,7 @@ def batches(root: Path, kind: str, epochs: tuple[int, ...] = (0, 1), rank: int =
     sampler = DrawSampler(len(dataset), batch * world_size, 0, 24 / len(dataset), world_size, rank)
     if done:
         sampler.resume(0, done)
-    loader = build_dataloader(dataset, opt, num_gpu=0, sampler=sampler, seed=7)
-    seen = []
-    for epoch in epochs:
-        sampler.set_epoch(epoch)
-        seen += list(loader)
-    return seen
+    return read_batches(dataset, opt, sampler, epochs)
 
 
 def digest(batch: dict) -> tuple:
