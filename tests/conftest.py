@@ -84,3 +84,12 @@ def own_code(monkeypatch):
                  if not name.startswith(('basicsr', 'torch', 'numpy', 'cv2'))]:
         del sys.modules[name]
     installed.import_plugins.cache_clear()
+
+
+@pytest.fixture
+def small(tmp_path) -> tuple[str, ...]:
+    """Arguments of a command that name a small colour network."""
+    from denoising import SMALL, option_file
+
+    options = option_file(tmp_path, {**SMALL, 'in_nc': 3, 'out_nc': 3})
+    return '-opt', str(options), '--weights', str(tmp_path / 'net.pth')
