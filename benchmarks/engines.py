@@ -193,18 +193,23 @@ def markdown(lines: list[Measured], rounds: int) -> str:
 
 
 def draw(lines: list[Measured], file: Path) -> None:
-    """PSNR against seconds a megapixel, on a logarithmic axis."""
+    """PSNR against seconds a megapixel, on a logarithmic axis: a colour for each network, a mark for each form."""
     from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
 
-    figure, axes = plt.subplots(figsize=(8, 5), layout='constrained')
-    for name in dict.fromkeys(one.network for one in lines):
-        mine = [one for one in lines if one.network == name]
-        points = axes.scatter([one.seconds_mpx for one in mine], [one.psnr for one in mine], label=name)
-        for one in mine:
-            axes.annotate(f'{one.engine}, {one.form}', (one.seconds_mpx, one.psnr), fontsize=6, xytext=(4, 3),
-                          textcoords='offset points', color=points.get_facecolor()[0])
+    kinds = list(dict.fromkeys((one.engine, one.form) for one in lines))
+    marks = dict(zip(kinds, 'os^Dv<>pPX*hd', strict=False))
+    names = list(dict.fromkeys(one.network for one in lines))
+    figure, axes = plt.subplots(figsize=(10, 5), layout='constrained')
+    for one in lines:
+        axes.plot(one.seconds_mpx, one.psnr, marks[one.engine, one.form], color=f'C{names.index(one.network)}',
+                  markersize=9, alpha=0.8)
     axes.set(xscale='log', xlabel='seconds a megapixel (less is better)', ylabel='PSNR in dB (more is better)')
-    axes.legend()
+    axes.set_xticks([0.1, 0.2, 0.5, 1, 2, 5], ['0.1', '0.2', '0.5', '1', '2', '5'])
+    axes.minorticks_off()
+    handles = [Line2D([], [], color=f'C{place}', lw=5, label=name) for place, name in enumerate(names)]
+    handles += [Line2D([], [], color='grey', ls='', marker=marks[kind], label=', '.join(kind)) for kind in kinds]
+    figure.legend(handles=handles, loc='outside right upper', fontsize=8)
     axes.grid(alpha=0.3)
     figure.savefig(file, dpi=150)
 

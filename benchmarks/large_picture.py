@@ -99,7 +99,7 @@ def markdown(runs: list[Run], seams: dict[tuple[str, str], float], rounds: int) 
     lines += [f'| {run.network} | {run.engine} | `{run.what}` | {run.loaded_mb:.0f} | {run.peak_mb:.0f} | '
               f'{run.above_mb:.0f} | {run.seconds / run.megapixels:.2f} | {run.cpu_seconds / run.megapixels:.2f} | '
               f'{seams[run.network, run.engine]:.4f} |' for run in runs]
-    note = (f'One {WIDTH}x{HEIGHT} PNG, 8 bits, laid out of photographs. Runs of each command: {rounds}, the median by '
+    note = (f'One {WIDTH}x{HEIGHT} JPEG, laid out of photographs. Runs of each command: {rounds}, the median by '
             'time is shown. Loaded: after imports and network. Seam: largest difference to the untiled answer on '
             f'{SEAM_SIDE}x{SEAM_SIDE} pixels. {machine()}.')
     return '\n'.join([*lines, '', note, ''])
@@ -119,7 +119,7 @@ def main() -> None:
     large = mosaic(args.pictures, HEIGHT, WIDTH)
     part = Picture(large[:SEAM_SIDE, :SEAM_SIDE].copy(), None, Path('part.png'))
     with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / 'large.png'
+        picture = Path(folder) / 'large.jpg'
         write_picture(picture, large)
         commands = [(*network.split(':'), extra) for network in args.networks
                     for extra in ([], ['--noise', str(SIGMA), '--gt'])]

@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.exporting.any_size import take_any_size
-from basicsr_snn.images.files import read_picture, to_channels, to_float, to_tensor
-from basicsr_snn.images.noise import add_gaussian_noise
+from basicsr_snn.exporting.one_step import drop_time_axis
+from basicsr_snn.exporting.photographs import SIGMA, photographs_to_compare, photographs_to_round
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.contract import Restorer, as_restorer
-from basicsr_snn.installation import shared_files
 from basicsr_snn.spiking.int8 import to_int8
 from basicsr_snn.spiking.neurons.phase import count_form
 from basicsr_snn.version import __version__
@@ -31,9 +30,6 @@ AGREEMENT = 45.0
 over, and those behind it follow; a graph that computes something else stays far below."""
 
 INPUT, OUTPUT = 'degraded', 'restored'
-PHOTOGRAPH, SIGMA = 'datasets/demo/val/dogs.png', 25
-"""What the file is compared on: part of a photograph, with noise of this standard deviation."""
-
 
 def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping[str, str] | None = None,
           int8: bool = False) -> str:
@@ -54,13 +50,13 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping
         raise UserError(f'{network["type"]} with exit_tolerance ends when its picture has settled, but an ONNX graph '
                         'has a fixed number of steps; write exit_tolerance: 0.')
     folded = deployed(in_counts(net, network))
-    folded = to_int8(folded) if int8 else folded
+    folded = to_int8(folded, photographs_to_round(folded.in_ch)) if int8 else folded
     graph = _graph(folded, network, file)
     onnx.helper.set_model_props(graph, {**(about or {}), **_description(folded, network, int8)})
     onnx.save(graph, file)
     with _one_sentence(network, 'no graph that onnxruntime runs'):
         session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
-        least = min(_agreement(folded, session, picture) for picture in _photographs(folded.in_ch))
+        least = min(_agreement(folded, session, picture) for picture in photographs_to_compare(folded.in_ch))
     if least < AGREEMENT:
         raise UserError(f'the ONNX graph of {network["type"]} agrees with the network to {least:.1f} dB only, less '
                         f'than {AGREEMENT:g} dB, so nothing was written; type --format safetensors instead.')
@@ -95,13 +91,6 @@ def _agreement(net: nn.Module, session: onnxruntime.InferenceSession, picture: T
     return -10 * math.log10(squared) if squared else math.inf
 
 
-def _photographs(channels: int) -> list[Tensor]:
-    """Two batches of noisy photographs, one of two pictures, sides that are odd and sides that are not."""
-    stored = to_channels(read_picture(shared_files() / PHOTOGRAPH).stored, channels)
-    noisy = to_tensor(add_gaussian_noise(to_float(stored), SIGMA)).unsqueeze(0)
-    return [noisy[..., 40:167, 60:149], torch.cat([noisy[..., :96, :128], noisy[..., 96:192, 128:256]])]
-
-
 def _graph(net: Restorer, network: Mapping[str, Any], file: Path) -> onnx.ModelProto:
     multiple, channels = net.multiple_of, net.in_ch
     example = torch.zeros(2, channels, 8 * multiple, 12 * multiple)
@@ -113,6 +102,7 @@ def _graph(net: Restorer, network: Mapping[str, Any], file: Path) -> onnx.ModelP
                                     output_names=[OUTPUT], verbose=False)
         program.save(file)  # type: ignore[union-attr]  # with dynamo=True it always answers with a program
         graph = onnx.load(file)
+        graph = drop_time_axis(graph)
         strip_remarks(graph)
         return graph if multiple == 1 else take_any_size(graph, net)
 

@@ -11,6 +11,7 @@ from basicsr_snn.engines import graph_file, placing
 from basicsr_snn.engines.names import ENGINES
 from basicsr_snn.engines.placing import place
 from basicsr_snn.errors import UserError
+from basicsr_snn.exporting.photographs import photographs_to_round
 from basicsr_snn.images.files import read_picture, to_float, to_tensor
 from basicsr_snn.images.noise import add_gaussian_noise
 from basicsr_snn.images.scoring import eight_bits, psnr
@@ -46,7 +47,7 @@ def pictures(*shape: int) -> torch.Tensor:
 @pytest.mark.slow
 @pytest.mark.parametrize('engine', GRAPHS)
 def test_pictures_are_those_of_the_8_bit_form_in_torch(engine, cache):
-    placed, in_torch = on(engine), to_int8(deployed(SMALL.loaded()))
+    placed, in_torch = on(engine), to_int8(deployed(SMALL.loaded()), photographs_to_round(3))
     assert (placed.engine, placed.int8) == (engine, True)
     for shape in ((1, 3, 20, 24), (3, 3, 13, 9), (1, 3, 1, 1)):
         answer = placed.net(pictures(*shape))
