@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -37,8 +38,8 @@ PHOTOGRAPH, SIGMA = 'datasets/demo/val/dogs.png', 25
 
 def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping[str, str] | None = None,
           int8: bool = False) -> str:
-    """Write ``degraded`` (N, C, H, W) in 0..1 to ``restored`` of the same shape, for any N, H, W >= 1; a network that
-    takes a noise level has that of its options.
+    """Write ``degraded`` (N, C, H, W) in 0..1 to ``restored`` of the same shape, or as much larger as the network
+    enlarges, for any N, H, W >= 1; a network that takes a noise level has that of its options.
 
     Args:
         net: Any network.
@@ -82,7 +83,8 @@ def _description(net: Restorer, network: Mapping[str, Any], int8: bool) -> dict[
     """The metadata of the file, all of them strings."""
     return {'network_g': json.dumps(network), 'range': '0..1', 'layout': 'NCHW, RGB or grey', 'scale': str(net.scale),
             'precision': 'int8 weights and spike counts, float32 streams' if int8 else 'float32',
-            'channels': str(net.in_ch), 'receptive_field': str(net.receptive_field), 'stride': str(net.multiple_of),
+            'channels': str(net.in_ch), 'written_channels': str(net.written_channels),
+            'receptive_field': str(net.receptive_field), 'stride': str(net.multiple_of),
             'basicsr_snn': __version__}
 
 
@@ -97,7 +99,8 @@ def _agreement(net: nn.Module, session: onnxruntime.InferenceSession, picture: T
 
 def _photographs(channels: int) -> list[Tensor]:
     """Two batches of noisy photographs, one of two pictures, sides that are odd and sides that are not."""
-    stored = to_channels(read_picture(shared_files() / PHOTOGRAPH).stored, channels)
+    photograph = read_picture(shared_files() / PHOTOGRAPH).stored
+    stored = to_channels(photograph, 1) if channels == 1 else photograph[..., np.arange(channels) % 3]
     noisy = to_tensor(add_gaussian_noise(to_float(stored), SIGMA)).unsqueeze(0)
     return [noisy[..., 40:167, 60:149], torch.cat([noisy[..., :96, :128], noisy[..., 96:192, 128:256]])]
 
