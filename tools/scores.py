@@ -80,7 +80,7 @@ def phase_coded(row: zoo.Row) -> TrainedNetwork:
 
 def _suits(row: zoo.Row, channels: int, sigma: int) -> bool:
     """Whether a network was made for pictures of these channels and this noise."""
-    if row.noise == 'camera':
+    if row.does != 'denoise' or row.noise == 'camera':
         return False
     grey = row.network.get('in_ch', row.network.get('in_nc', 3)) == 1
     levels = row.noise if isinstance(row.noise, list) else [row.noise, row.noise]

@@ -54,7 +54,8 @@ class Trained:
     Attributes:
         network: Its ``network_g`` block in plain YAML types.
         weights: The entry that ships.
-        noise: One level, or the lowest and the highest.
+        noise: One level, or the lowest and the highest; None: it is for another task.
+        task: That of ``basicsr-snn restore``.
         source: The command that trained it.
         training: Its model card.
         curve: (step, validation PSNR).
@@ -62,7 +63,8 @@ class Trained:
 
     network: dict[str, Any]
     weights: Mapping[str, Tensor]
-    noise: float | list[float] | str
+    noise: float | list[float] | str | None
+    task: str
     licence: str
     source: str
     training: dict[str, Any]
@@ -83,8 +85,8 @@ def trained_by_options(args: argparse.Namespace) -> Trained:
         'val_psnr': round(log.curve[-1][1], 3),
         'starts_from': args.starts_from or (options.get('path') or {}).get('pretrain_network_g')}
     return Trained(network_of(options), torch.load(file, weights_only=True)[args.entry],
-                   'camera' if 'sets' in data else data.get('sigma', data.get('sigma_range')), args.licence,
-                   f'basicsr-snn train -opt {args.opt}',
+                   'camera' if 'sets' in data else data.get('sigma', data.get('sigma_range')),
+                   options.get('task', 'denoise'), args.licence, f'basicsr-snn train -opt {args.opt}',
                    training, log.curve)
 
 
@@ -104,7 +106,7 @@ def trained_by_kit(args: argparse.Namespace) -> Trained:
     training = {'options': 'tools/gpu_trainings.yml', 'data': args.data, 'steps': steps, 'batch': args.batch,
                 'seed': args.seed, 'hours': args.hours, 'hardware': args.hardware, 'entry': args.entry,
                 'val_psnr': round(psnr, 3), 'starts_from': args.starts_from}
-    return Trained(network, torch.load(file, weights_only=True)[args.entry], noise, LICENCE_OF_KIT,
+    return Trained(network, torch.load(file, weights_only=True)[args.entry], noise, 'denoise', LICENCE_OF_KIT,
                    f'python tools/gpu_kit.py --names {args.plan}', training, [(steps, psnr)])
 
 
@@ -149,7 +151,7 @@ def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool) -> s
     built = zoo.build(trained.network)
     file = zoo.FOLDER / f'{name}.pth'
     shipped_before = zoo.sha256_of(file) if file.exists() else None
-    card = Card(trained.network, trained.noise, licence=trained.licence, version=__version__)
+    card = Card(trained.network, trained.noise, licence=trained.licence, version=__version__, task=trained.task)
     torch.save(card.on(packed_state(trained.weights, built)), file)
     if not goes_on or zoo.sha256_of(file) != shipped_before:  # else the curve has these steps
         write_curve(name, trained.curve, goes_on)
@@ -162,6 +164,7 @@ def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool) -> s
         'D': max(neuron.max_count for neuron in neurons) if spiking else None,
         'noise': trained.noise, 'licence': trained.licence, 'source': trained.source, 'training': trained.training,
         'notes': notes,
+        **({} if trained.task == 'denoise' else {'does': trained.task}),
     }
     text = yaml.safe_dump(row, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
     (zoo.FOLDER / f'{name}.yml').write_text(text, encoding='utf-8')

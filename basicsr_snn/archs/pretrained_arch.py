@@ -30,12 +30,13 @@ class PretrainedANN(Restorer):
             map of it (DRUNet, FDnCNN).
 
     Shape:
-        (N, C, H, W) float32 in 0..1 to the same, any H, W >= 1 (mirrored inside, repeated where too small, to the size
-        that the network needs). Output is not clipped.
+        (N, C, H, W) float32 in 0..1 to the same, or, of a network for super-resolution, to pictures that are larger by
+        ``scale``, any H, W >= 1 (mirrored inside, repeated where too small, to the size that the network needs). Output
+        is not clipped.
 
     Raises:
         UserError: spandrel is not installed; the file does not exist, is of no network that spandrel knows, or of one
-            that gives pictures of another size or other channels.
+            that gives pictures of other channels or of no multiple of the size.
 
     .. code-block:: yaml
 
@@ -51,7 +52,7 @@ class PretrainedANN(Restorer):
         super().__init__()
         found = _recognise(find_weight_file(path))
         self.net: nn.Module = found.model
-        self.sigma, self.in_ch = sigma, found.input_channels
+        self.sigma, self.in_ch, self.scale = sigma, found.input_channels, found.scale
         self.takes_sigma = _first_channels(found.model) == found.input_channels + 1
         self.multiple_of: int = found.size_requirements.multiple_of
         self._sizes = found.size_requirements
@@ -71,7 +72,7 @@ class PretrainedANN(Restorer):
         padded = pad_at_end(x, bottom, right)
         if self.takes_sigma:
             padded = torch.cat([padded, noise_level_map(self.sigma if sigma is None else sigma, padded)], dim=1)
-        return self.net(padded)[..., :height, :width]
+        return self.net(padded)[..., :self.scale * height, :self.scale * width]
 
 
 def _recognise(path: Path) -> Any:
@@ -93,11 +94,11 @@ def _recognise(path: Path) -> Any:
     except Exception as error:  # torch, pickle and safetensors each raise their own
         raise UserError(f'{path} cannot be read as a weight file ({first_line(error)}); give an undamaged .pth or '
                         '.safetensors file.') from error
-    same = found.scale == 1 and found.input_channels == found.output_channels and found.input_channels in (1, 3)
+    same = found.scale >= 1 and found.input_channels == found.output_channels and found.input_channels in (1, 3)
     if not (isinstance(found, ImageModelDescriptor) and same):
         raise UserError(f'{path} is of {found.architecture.name}, scale {found.scale}, {found.input_channels} to '
                         f'{found.output_channels} channels, {found.purpose}; give a network that restores a grey or '
-                        'an RGB picture at its own size.')
+                        'an RGB picture.')
     check_numbers(found.model.state_dict(), str(path), advice='give an undamaged file')
     return found
 

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.images.enlarging import BicubicEnlargement
 from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.spiking.base import HiddenNeuronOptions, NeuronOptions
@@ -24,6 +26,8 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
 }
 """Presets: channels of each level, finest first, and blocks of each level (the last level is the middle)."""
 
+SCALES = (1, 2, 3, 4)
+
 
 @ARCH_REGISTRY.register()
 class SpikerIR(Restorer):
@@ -31,11 +35,13 @@ class SpikerIR(Restorer):
 
     A float stem lifts the picture to membrane potentials, once, and drives every time step. Encoder, middle and decoder
     hold residual blocks with membrane shortcuts; levels are joined by strided and sub-pixel convolutions on spikes, and
-    skips are added. The head reads spikes; its output is averaged over time and added to the input picture.
+    skips are added. The head reads spikes; its output is averaged over time and added to the input picture. For
+    super-resolution the head makes ``scale`` x ``scale`` pixels of each (sub-pixel convolution, arXiv 1609.05158), and
+    they are added to the picture enlarged by bicubic interpolation.
     Membrane potentials start from rest at every call, so no picture depends on another.
 
     Args:
-        in_ch: Channels of the picture, 3 (RGB) or 1 (grey).
+        in_ch: Channels of the picture that it reads, such as 3 (RGB) or 1 (grey).
         size: Preset ``tiny`` (18 k parameters), ``small`` (83 k), ``fine`` (83 k, most of them at full resolution:
             better, at 2.5 times the dense arithmetic of ``small``) or ``base`` (0.93 M).
         channels: Channels of each level, finest first; overrides the preset.
@@ -54,17 +60,21 @@ class SpikerIR(Restorer):
         exit_tolerance: In eval mode, stop before T when a step changes the running mean of the picture by less than
             this, on average over its pixels (0..1 scale; of a batch, in every picture). 0: always T steps.
             ``net.steps`` tells how many the last picture took.
+        out_ch: Channels of the picture that it writes; None: those that it reads. The residual is added to the first
+            channels where it writes fewer, to the mean of all where it writes more.
+        scale: Factor by which it enlarges the picture, 1 to 4. The base is bicubic and not bilinear, since it is
+            nearer to the truth by a decibel for a hundredth of the energy (docs/explanation/design.md).
 
     Attributes:
-        every_step: In training, answer with the running mean of the picture after each step, (T, N, in_ch, H, W).
+        every_step: In training, answer with the running mean of the picture after each step, (T, N, ...).
 
     Shape:
-        (N, in_ch, H, W) float32 in 0..1 to the same, any H, W >= 1 (padded inside to a multiple of ``multiple_of``,
-        mirrored where the picture is large enough, else replicated). Output is not clipped.
+        (N, in_ch, H, W) float32 in 0..1 to (N, out_ch, scale * H, scale * W), any H, W >= 1 (padded inside to a
+        multiple of ``multiple_of``, mirrored where the picture is large enough, else replicated). Not clipped.
 
     Raises:
-        UserError: Unknown size, norm, weights or part, T below 1, negative tolerance, channels and blocks that do not
-            match, ternary weights with a norm, ``PhaseIF`` beside another neuron.
+        UserError: Unknown size, norm, weights, part or scale, T or channels below 1, negative tolerance, channels and
+            blocks that do not match, ternary weights with a norm, ``PhaseIF`` beside another neuron.
 
     .. code-block:: yaml
 
@@ -81,7 +91,7 @@ class SpikerIR(Restorer):
                  blocks: Sequence[int] | None = None, T: int = 1,  # noqa: N803
                  neuron: NeuronOptions | None = None, hidden: HiddenNeuronOptions | None = None,
                  stages: Mapping[str, NeuronOptions] | None = None, norm: str = 'none', weights: str = 'float',
-                 exit_tolerance: float = 0.0) -> None:
+                 exit_tolerance: float = 0.0, out_ch: int | None = None, scale: Literal[1, 2, 3, 4] = 1) -> None:
         super().__init__()
         channels, blocks = _widths(size, channels, blocks)
         if T < 1:
@@ -94,8 +104,12 @@ class SpikerIR(Restorer):
         if exit_tolerance < 0:
             raise UserError(f'SpikerIR was given exit_tolerance: {exit_tolerance}; write 0 for always T steps, or a '
                             'small number such as 0.001.')
+        out_ch = in_ch if out_ch is None else out_ch
+        if min(in_ch, out_ch) < 1 or scale not in SCALES:
+            raise UserError(f'SpikerIR was given in_ch: {in_ch}, out_ch: {out_ch} and scale: {scale}; write at least '
+                            'one channel each, and scale: 1, 2, 3 or 4.')
         neuron = {'type': 'SignedILIF'} if neuron is None else neuron
-        self.in_ch = in_ch
+        self.in_ch, self.out_ch, self.scale = in_ch, out_ch, scale
         self.T = self.steps = T
         self.exit_tolerance = exit_tolerance
         self.multiple_of = 2 ** (len(channels) - 1)
@@ -121,12 +135,13 @@ class SpikerIR(Restorer):
             [SpikingUpsample(channels[i + 1], channels[i], own.get(f'up.{place}', neuron), norm, weights)
              for place, i in enumerate(coarse_to_fine)])
         self.decoder = nn.ModuleList([level(f'decoder.{place}', i) for place, i in enumerate(coarse_to_fine)])
-        self.head = SpikingConv(channels[0], in_ch, 3, own.get('head', neuron), gain=0.1)
+        self.head = SpikingConv(channels[0], out_ch * scale ** 2, 3, own.get('head', neuron), gain=0.1)
+        self.enlarge = None if scale == 1 else BicubicEnlargement(scale)
         self._phase_coded = phase_coded(self, T)
 
     def forward(self, picture: Tensor) -> Tensor:
-        height, width = picture.shape[-2:]
-        drive = self.stem(pad_to_multiple(picture, self.multiple_of)).to(picture.dtype).unsqueeze(0)
+        padded = pad_to_multiple(picture, self.multiple_of)
+        drive = self.stem(padded).to(picture.dtype).unsqueeze(0)
         if self.exit_tolerance and not self.training:
             residual = self._settled_residual(drive)
         else:
@@ -136,7 +151,23 @@ class SpikerIR(Restorer):
             finally:  # a tap may end a forward half-way
                 reset_to_rest(self)
             residual = running_mean(residuals) if self.every_step and self.training else self._mean_of(residuals)
-        return picture + residual[..., :height, :width]
+        return self._with_base(picture, padded, residual)
+
+    def _with_base(self, picture: Tensor, padded: Tensor, residual: Tensor) -> Tensor:
+        """The residual, of the head and of the padded picture, added to the picture in its own size."""
+        height, width = (self.scale * side for side in picture.shape[-2:])
+        if self.enlarge is None:
+            base = self._in_written_channels(picture)
+        else:
+            base = self.enlarge(self._in_written_channels(padded))[..., :height, :width]
+            residual = F.pixel_shuffle(residual, self.scale)
+        return base + residual[..., :height, :width]
+
+    def _in_written_channels(self, picture: Tensor) -> Tensor:
+        written = self.written_channels
+        if written <= self.in_ch:
+            return picture if written == self.in_ch else picture[:, :written]
+        return picture.mean(1, keepdim=True).expand(-1, written, -1, -1)
 
     def _mean_of(self, residuals: Tensor) -> Tensor:
         return phase_mean(residuals) if self._phase_coded else residuals.mean(0)
@@ -155,7 +186,7 @@ class SpikerIR(Restorer):
         return mean
 
     def _residuals(self, x: Tensor) -> Tensor:
-        """Membrane input (T, N, C, H, W) of the first level to the head's output (T, N, in_ch, H, W)."""
+        """Membrane input (T, N, C, H, W) of the first level to the head's output (T, N, out_ch * scale ** 2, H, W)."""
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             x = blocks(x)
@@ -188,7 +219,8 @@ def running_mean(steps: Tensor) -> Tensor:
 
 def _receptive_field(blocks: Sequence[int]) -> int:
     """Sum over all convolutions, each of which looks a pixel of its own level farther: two in a block, one in stem,
-    head and each down-sampling; and a pixel of the coarsest level may be seen from its far side."""
+    head and each down-sampling; and a pixel of the coarsest level may be seen from its far side. A bicubic base looks
+    no farther than stem and head."""
     *outer, middle = (2 * count * 2 ** level for level, count in enumerate(blocks))
     down = sum(2 ** level for level in range(len(blocks) - 1))
     return 2 + 2 * sum(outer) + middle + down + 2 ** (len(blocks) - 1) - 1

@@ -20,7 +20,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.scoring import eight_bits, psnr, ssim
+from basicsr_snn.images.scoring import eight_bits, quality
 
 TIMED_RUNS = 3
 SLOW = 10.0
@@ -31,9 +31,9 @@ SLOW = 10.0
 def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[[], None] = lambda: None) -> Row:
     """Measure one candidate.
 
-    Scores are BasicSR's, of 8-bit pictures without border cut off, and none for an untrained network. Operations are
-    counted on all pictures. Speed is the median of :data:`TIMED_RUNS` runs on the first picture, memory that of one
-    more run.
+    Scores are BasicSR's, of 8-bit pictures (:func:`basicsr_snn.images.scoring.quality`), and none for an untrained
+    network. Operations are counted on all pictures, for each pixel that the network reads. Speed is the median of
+    :data:`TIMED_RUNS` runs on the first picture, memory that of one more run.
 
     Args:
         candidate: What to measure.
@@ -52,7 +52,7 @@ def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[
             restored = restorer(given, sigma)
         check_answer(restored, clean)
         if candidate.trained:
-            scores.append(_scores(restored, clean))
+            scores.append(quality(eight_bits(restored), eight_bits(clean), max(1, clean.shape[-1] // given.shape[-1])))
         on_picture()
     given, _, sigma = next(islice(pictures, 1))
     if counter is None:
@@ -75,11 +75,6 @@ def check_answer(restored: Tensor, clean: Tensor, who: str = 'it') -> None:
         raise UserError(f'{who} answers {"x".join(map(str, restored.shape[1:]))} where the clean picture is '
                         f'{"x".join(map(str, clean.shape[1:]))}; take pictures of its channels and scale.')
     finite.check_answer(restored, who=who)
-
-
-def _scores(restored: Tensor, clean: Tensor) -> tuple[float, float]:
-    pictures = eight_bits(restored), eight_bits(clean)
-    return psnr(*pictures), ssim(*pictures)
 
 
 def _means(scores: Sequence[tuple[float, float]]) -> dict[str, Any]:

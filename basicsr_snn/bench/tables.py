@@ -44,8 +44,10 @@ def json_text(rows: Sequence[Row], pictures: str) -> str:
                       indent=2, allow_nan=False)
 
 
-PROTOCOL = ('PSNR and SSIM by BasicSR on 8-bit pictures, no border cut off, mean over pictures; operations counted on '
-            'all pictures, energy arithmetic only unless said otherwise; s/Mpx: median of 3 runs on the first picture; '
+PROTOCOL = ('PSNR and SSIM by BasicSR on 8-bit pictures, no border cut off (of enlarged ones: of the luminance, '
+            'without as many pixels at each side as the factor), mean over pictures; operations counted on all '
+            'pictures, for each pixel that the network reads, energy arithmetic only unless said otherwise; s/Mpx: '
+            'median of 3 runs on the first picture; '
             'peak MB: tensors alive at once on it, without parameters')
 
 

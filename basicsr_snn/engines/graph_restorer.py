@@ -25,6 +25,7 @@ class GraphRestorer(Restorer):
         super().__init__()
         known = self._open(file)
         self.in_ch, self.scale = int(known['channels']), int(known['scale'])
+        self.out_ch = int(known.get('written_channels', known['channels']))  # older files do not tell
         self.multiple_of = int(known['stride'])
         field = known['receptive_field']
         self.receptive_field = None if field == 'None' else int(field)

@@ -52,8 +52,8 @@ where the picture is too small to be mirrored."""
 
 CUT = """
 < ir_version: {ir_version}, opset_import: ["" : {opset}] >
-cut (float[pictures, {channels}, padded_height, padded_width] whole, int64[2] size)
-    => (float[pictures, {channels}, height, width] restored)
+cut (float[pictures, {written}, padded_height, padded_width] whole, int64[2] size)
+    => (float[pictures, {written}, height, width] restored)
 {{
     from_start = Constant <value = int64[2] {{0, 0}}> ()
     sides = Constant <value = int64[2] {{2, 3}}> ()
@@ -78,7 +78,8 @@ def take_any_size(model: onnx.ModelProto, net: Restorer) -> onnx.ModelProto:
             ``net.multiple_of``.
         net: The network that it is the graph of.
     """
-    known = {'ir_version': model.ir_version, 'opset': _opset(model), 'channels': net.in_ch, 'scale': net.scale,
+    known = {'ir_version': model.ir_version, 'opset': _opset(model), 'channels': net.in_ch,
+             'written': net.written_channels, 'scale': net.scale,
              'multiple': net.multiple_of, 'mirrors': int(net.mirrors_ends)}
     pad, cut = pad_graph(**known), parser.parse_model(CUT.format(**known))
     pad, cut = (compose.add_prefix(part, f'{part.graph.name}/', rename_inputs=False, rename_outputs=False)

@@ -33,8 +33,8 @@ INPUT, OUTPUT = 'degraded', 'restored'
 
 def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping[str, str] | None = None,
           int8: bool = False) -> str:
-    """Write ``degraded`` (N, C, H, W) in 0..1 to ``restored`` of the same shape, for any N, H, W >= 1; a network that
-    takes a noise level has that of its options.
+    """Write ``degraded`` (N, C, H, W) in 0..1 to ``restored`` of the same shape, or as much larger as the network
+    enlarges, for any N, H, W >= 1; a network that takes a noise level has that of its options.
 
     Args:
         net: Any network.
@@ -78,7 +78,8 @@ def _description(net: Restorer, network: Mapping[str, Any], int8: bool) -> dict[
     """The metadata of the file, all of them strings."""
     return {'network_g': json.dumps(network), 'range': '0..1', 'layout': 'NCHW, RGB or grey', 'scale': str(net.scale),
             'precision': 'int8 weights and spike counts, float32 streams' if int8 else 'float32',
-            'channels': str(net.in_ch), 'receptive_field': str(net.receptive_field), 'stride': str(net.multiple_of),
+            'channels': str(net.in_ch), 'written_channels': str(net.written_channels),
+            'receptive_field': str(net.receptive_field), 'stride': str(net.multiple_of),
             'basicsr_snn': __version__}
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +31,10 @@ def photographs_to_round(channels: int) -> list[Tensor]:
 
 
 def _noisy(file: Path, channels: int) -> Tensor:
-    return to_tensor(add_gaussian_noise(to_float(to_channels(read_picture(file).stored, channels)), SIGMA)).unsqueeze(0)
+    """A photograph (1, C, H, W); more than three channels repeat its colours."""
+    photograph = read_picture(file).stored
+    stored = to_channels(photograph, 1) if channels == 1 else photograph[..., np.arange(channels) % 3]
+    return to_tensor(add_gaussian_noise(to_float(stored), SIGMA)).unsqueeze(0)
 
 
 def _middle(picture: Tensor) -> Tensor:

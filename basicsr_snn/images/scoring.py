@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from basicsr.metrics import calculate_ssim
+from basicsr.metrics import calculate_psnr, calculate_ssim
 from basicsr.utils import tensor2img
 
 SSIM_WINDOW = 11
@@ -19,8 +19,8 @@ _BAND_PIXELS = 400_000
 class Score:
     """PSNR in dB and SSIM of the noisy and of the restored picture against the clean one.
 
-    By the test protocol: clipped to 0..1, rounded to 8 bits, no border cut off. SSIM is NaN where a side is shorter
-    than its window of 11 pixels.
+    By the test protocol: clipped to 0..1, rounded to 8 bits, no border cut off; for super-resolution :func:`quality`.
+    SSIM is NaN where a side is shorter than its window of 11 pixels.
     """
 
     noisy_psnr: float
@@ -35,9 +35,29 @@ def eight_bits(picture: torch.Tensor) -> np.ndarray:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def score(clean: np.ndarray, noisy: np.ndarray, restored: np.ndarray) -> Score:
-    """Score a restored picture; all are (H, W, C) uint8, RGB or grey."""
-    return Score(psnr(noisy, clean), psnr(restored, clean), ssim(noisy, clean), ssim(restored, clean))
+def score(clean: np.ndarray, noisy: np.ndarray, restored: np.ndarray, scale: int = 1) -> Score:
+    """Score a restored picture; all are (H, W, C) uint8, RGB or grey.
+
+    Args:
+        clean: What is right.
+        noisy: What was given, of the same size.
+        restored: The answer.
+        scale: By how much the answer is larger than what the network read.
+    """
+    before, after = quality(noisy, clean, scale), quality(restored, clean, scale)
+    return Score(before[0], after[0], before[1], after[1])
+
+
+def quality(pixels: np.ndarray, clean: np.ndarray, scale: int = 1) -> tuple[float, float]:
+    """PSNR in dB and SSIM of pictures (H, W, C) uint8, RGB or grey, by the protocol of restoration, or, where they
+    were enlarged by ``scale``, by that of super-resolution: of the luminance, without ``scale`` pixels at each side."""
+    if scale == 1:
+        return psnr(pixels, clean), ssim(pixels, clean)
+    inner = slice(scale, -scale) if min(clean.shape[:2]) > 2 * scale else slice(None)
+    cut = [np.ascontiguousarray(one[inner, inner, ::-1]) for one in (pixels, clean)]  # BGR, as BasicSR has it
+    how = {'crop_border': 0, 'test_y_channel': True}
+    of_windows = calculate_ssim(*cut, **how) if min(cut[1].shape[:2]) >= SSIM_WINDOW else math.nan
+    return float(calculate_psnr(*cut, **how)), float(of_windows)
 
 
 def psnr(pixels: np.ndarray, clean: np.ndarray) -> float:

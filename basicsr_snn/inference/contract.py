@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Self
 
@@ -12,16 +14,21 @@ from torch import Tensor, nn
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import restored_on_multiple
 
+PROBE = 64
+"""Side in pixels of the picture that an unknown network is tried on."""
+
 
 class Restorer(nn.Module, ABC):
-    """A network that restores pictures: float (N, C, H, W) in 0..1 to the same, any H, W >= 1; answers are not clipped.
+    """A network that restores pictures, any H, W >= 1: float (N, C, H, W) in 0..1 to the same, or to pictures that are
+    larger by a factor; answers are not clipped.
 
     Whatever tiles, times, exports or teaches with a network asks these attributes only. The values given here are
     neutral: those of a network without strides that needs to be told nothing. A network that does not inherit from this
     class is wrapped once, by :func:`as_restorer`, where it enters.
 
     Attributes:
-        in_ch: Channels C that it reads and writes. Guaranteed to be >= 1.
+        in_ch: Channels C that it reads. Guaranteed to be >= 1.
+        out_ch: Channels that it writes; neutral: None, those that it reads.
         scale: Factor by which its answer is larger than its input, a whole number >= 1; neutral: 1.
         multiple_of: Its coarsest stride. Tiles start at multiples of it, so that strided layers see every pixel in the
             same phase; sides of other sizes are padded inside. Guaranteed to be >= 1; neutral: 1.
@@ -39,6 +46,7 @@ class Restorer(nn.Module, ABC):
     """
 
     in_ch: int
+    out_ch: int | None = None
     scale = 1
     multiple_of = 1
     mirrors_ends = True
@@ -48,6 +56,11 @@ class Restorer(nn.Module, ABC):
     T = 1
     receptive_field: int | None = None
     exit_tolerance = 0.0
+
+    @property
+    def written_channels(self) -> int:
+        """Channels of its answers."""
+        return self.in_ch if self.out_ch is None else self.out_ch
 
     @property
     def network(self) -> nn.Module:
@@ -84,7 +97,7 @@ class WrappedNetwork(Restorer):
         self.net = net
         inner = bare(net)
         if isinstance(inner, Restorer):
-            self.scale, self.multiple_of, self.T = inner.scale, inner.multiple_of, inner.T
+            self.multiple_of, self.T = inner.multiple_of, inner.T
             self.takes_sigma, self.receptive_field = inner.takes_sigma, inner.receptive_field
             self.carries_weights, self.exit_tolerance = inner.carries_weights, inner.exit_tolerance
             self.mirrors_ends, self.compiles_sizes = inner.mirrors_ends, inner.compiles_sizes
@@ -92,9 +105,23 @@ class WrappedNetwork(Restorer):
         self._window = window
 
     @cached_property
-    def in_ch(self) -> int:  # type: ignore[override]  # found out when it is asked for: it takes a forward
+    def _tried(self) -> tuple[int, int, int]:
         inner = bare(self.net)
-        return inner.in_ch if isinstance(inner, Restorer) else _channels_of(inner)
+        if isinstance(inner, Restorer):
+            return inner.in_ch, inner.written_channels, inner.scale
+        return _channels_and_scale_of(inner)
+
+    @cached_property
+    def in_ch(self) -> int:  # type: ignore[override]  # found out when it is asked for: it takes a forward
+        return self._tried[0]
+
+    @cached_property
+    def out_ch(self) -> int:  # type: ignore[override]  # as in_ch
+        return self._tried[1]
+
+    @cached_property
+    def scale(self) -> int:  # type: ignore[override]  # as in_ch
+        return self._tried[2]
 
     @property
     def network(self) -> nn.Module:
@@ -136,20 +163,35 @@ def bare(net: nn.Module) -> nn.Module:
     return net.module if isinstance(net, wrappers) else net
 
 
-def _channels_of(net: nn.Module) -> int:
-    """Channels of the pictures that a network restores, by trying it: architectures name that option in many ways."""
+def _channels_and_scale_of(net: nn.Module) -> tuple[int, int, int]:
+    """Channels that a network reads and writes and by how much it enlarges, by trying it in eval mode: architectures
+    name these options in many ways."""
     device = next((tensor.device for tensor in net.parameters()), torch.device('cpu'))
     for channels in (3, 1):
-        probe = torch.zeros(1, channels, 64, 64, device=device)
+        probe = torch.zeros(1, channels, PROBE, PROBE, device=device)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _in_eval_mode(net):
                 answer = net(probe)
         except (RuntimeError, ValueError):
             continue
-        if answer.shape == probe.shape:
-            return channels
-    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of the same size; give a '
-                    'network for restoration at scale 1.')
+        if isinstance(answer, Tensor) and answer.dim() == 4 and answer.shape[2] == answer.shape[3] > 0:
+            factor, rest = divmod(answer.shape[3], PROBE)
+            if factor and not rest:
+                return channels, answer.shape[1], factor
+    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of its size or of '
+                    'a multiple of it; give a network for restoration.')
+
+
+@contextmanager
+def _in_eval_mode(net: nn.Module) -> Iterator[None]:
+    """Context in which a trial leaves no trace in batch statistics."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def is_built_with_weights(arch: object) -> bool:

@@ -1,6 +1,8 @@
 """Values that commands name in their help, which must not wait for torch."""
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 TILE_PAD = 72
 """Overlap in pixels that covers what one output pixel of any shipped network depends on: tiles leave no seam."""
 
@@ -21,3 +23,10 @@ AUTO_LEVEL = 'auto'
 
 STRONGEST = 2.0
 """By which the change of a picture may be multiplied."""
+
+Task = Literal['denoise', 'sr2', 'sr4', 'derain', 'jpeg', 'deblur']
+TASKS: tuple[Task, ...] = get_args(Task)
+"""What ``basicsr-snn restore`` does: noise, a picture of half or a quarter of the size, rain, traces of JPEG, blur."""
+
+FACTORS: dict[str, int] = {'sr2': 2, 'sr4': 4}
+"""By how much the networks of a task enlarge; those of others do not."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from basicsr_snn.finite import check_answer
+from basicsr_snn.images.enlarging import enlarged
 from basicsr_snn.images.files import Picture, to_float, to_integers
 from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.contract import Restorer
@@ -49,9 +50,9 @@ class Band:
     """One restored row of tiles.
 
     Attributes:
-        rows: Where it lies in the picture.
+        rows: Where it lies in the result.
         given: (h, W, C) float32, what the network was given.
-        restored: (h, W, C) float32, what it answered, not clipped.
+        restored: What it answered, of that size or as much larger as it enlarges, not clipped.
     """
 
     rows: slice
@@ -74,7 +75,8 @@ class Denoiser:
         sigma: Noise level to tell the network, or None for its own.
         contrast: Factor on the contrast, about mid-grey, of what the network is given; undone in its answer. A network
             for noise of 25 restores noise of 50 at half the contrast (our choice).
-        strength: Share of the change that is made: 0 gives the picture itself, 2 twice the change.
+        strength: Share of the change that is made: 0 gives the picture itself, or, of a network that enlarges, the
+            bicubic one; 2 twice the change.
     """
 
     net: Restorer
@@ -124,8 +126,10 @@ class Denoiser:
             given = reader.read(row.read)
             restored = self._restored(given, columns, after_tiles)
             if self.strength != 1:
-                restored = given + self.strength * (restored - given)
-            yield Band(row.kept, given[row.kept_of_answer], restored[row.kept_of_answer])
+                base = enlarged(given, self.net.scale)
+                restored = base + self.strength * (restored - base)
+            larger = row.scaled(self.net.scale)
+            yield Band(larger.kept, given[row.kept_of_answer], restored[larger.kept_of_answer])
 
     def _restored(self, given: np.ndarray, columns: list[Span],
                   after_tiles: Callable[[int], None] | None) -> np.ndarray:
@@ -170,17 +174,19 @@ def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | N
         picture: What to restore, or what to add noise to.
         noise: Noise to add first; None: none.
         bits: 8 or 16, of the result; None: those of the picture.
-        compare: Also keep what a score needs.
+        compare: Also keep what a score needs, of a network that does not enlarge.
         after_tiles: Called with the number of tiles that were just done.
 
     Returns:
-        (H, W, C) uint8 or uint16, and the pictures to compare, or None.
+        (H, W, C) uint8 or uint16, or as much larger as the network enlarges, and the pictures to compare, or None.
 
     Raises:
         NotFiniteError: The network answers with NaN or infinity.
     """
     bits = bits or picture.bits
-    restored = np.empty(picture.stored.shape, np.uint8 if bits == 8 else np.uint16)
+    height, width, channels = picture.stored.shape
+    size = denoiser.net.scale * height, denoiser.net.scale * width, channels
+    restored = np.empty(size, np.uint8 if bits == 8 else np.uint16)
     eight = None
     if compare:  # of 8 bits, picture and result are what is compared
         clean, small = (one if one.dtype == np.uint8 else np.empty(restored.shape, np.uint8)

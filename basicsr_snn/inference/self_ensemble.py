@@ -40,7 +40,7 @@ class SelfEnsemble(Restorer):
             raise UserError(f'{views} views were asked for; a picture has 1, 2, 4 or 8 by flips and turns.')
         self.net = net
         self.views = views
-        self.in_ch, self.scale, self.multiple_of = net.in_ch, net.scale, net.multiple_of
+        self.in_ch, self.out_ch, self.scale, self.multiple_of = net.in_ch, net.out_ch, net.scale, net.multiple_of
         self.takes_sigma, self.receptive_field, self.T = net.takes_sigma, net.receptive_field, net.T
         self.compiles_sizes = net.compiles_sizes
 

@@ -25,6 +25,10 @@ class Span:
     keep_start: int
     keep_stop: int
 
+    def scaled(self, factor: int) -> Span:
+        """The same tile in a picture that is larger by a factor."""
+        return Span(*(factor * end for end in (self.start, self.stop, self.keep_start, self.keep_stop)))
+
     @property
     def read(self) -> slice:
         return slice(self.start, self.stop)
@@ -48,25 +52,29 @@ def tiled_forward(net: Restorer, picture: Tensor, tile: int, tile_pad: int, batc
     shifted inwards instead of cut, so at most four tile shapes occur. Pixels go to the network's device tile by tile.
 
     Args:
-        net: A restorer of scale 1.
+        net: A restorer.
         picture: (N, C, H, W), any device.
-        tile: Largest side of a tile without its overlap, >= 1, in pixels.
-        tile_pad: Overlap at each side of a tile, >= 0, in pixels. Both are rounded up to multiples of ``multiple_of``.
+        tile: Largest side of a tile without its overlap, >= 1, in pixels of ``picture``.
+        tile_pad: Overlap at each side of a tile, >= 0, in the same pixels. Both are rounded up to multiples of
+            ``multiple_of``.
         batch: Number of neighbouring tiles that go through the network at once.
         sigma: Noise level on the 0..255 scale, float or (N,), for networks that take one; else ignored.
 
     Returns:
-        (N, C, H, W) on the picture's device, without gradient.
+        (N, C, H, W), or as much larger as the network enlarges, on the picture's device, without gradient.
 
     Raises:
         UserError: ``tile`` or ``batch`` below 1, or ``tile_pad`` below 0.
     """
     rows, columns = (tile_spans(net, length, tile, tile_pad) for length in picture.shape[-2:])
-    joined = torch.empty_like(picture, requires_grad=False)
-    with torch.inference_mode():
+    joined = picture.new_empty(0)
+    with torch.no_grad():
         for row in rows:
             answer = restored_band(net, picture[..., row.read, :], columns, batch, sigma)
-            joined[..., row.kept, :] = answer[..., row.kept_of_answer, :]
+            factor = answer.shape[-1] // picture.shape[-1]
+            joined = joined if joined.numel() else _room(picture, answer.shape[1], factor)
+            larger = row.scaled(factor)
+            joined[..., larger.kept, :] = answer[..., larger.kept_of_answer, :]
     return joined
 
 
@@ -84,20 +92,29 @@ def restored_band(net: Restorer, band: Tensor, columns: list[Span], batch: int =
         after_tiles: Called after some tiles, with their number.
 
     Returns:
-        (N, C, h, W) on the band's device, an inference tensor.
+        (N, C, h, W), or as much larger as the network enlarges, on the band's device, an inference tensor.
 
     Raises:
         UserError: ``batch`` below 1.
     """
     _check_size('batch', batch, 1)
-    joined = torch.empty_like(band)
+    joined = band.new_empty(0)
     for group in _same_width_groups(columns, batch):
         answers = _forward(net, [band[..., column.read] for column in group], sigma)
+        factor = answers[0].shape[-1] // (group[0].stop - group[0].start)
+        joined = joined if joined.numel() else _room(band, answers[0].shape[1], factor)
         for column, answer in zip(group, answers, strict=True):
-            joined[..., column.kept] = answer[..., column.kept_of_answer]
+            larger = column.scaled(factor)
+            joined[..., larger.kept] = answer[..., larger.kept_of_answer]
         if after_tiles:
             after_tiles(len(group))
     return joined
+
+
+def _room(picture: Tensor, channels: int, factor: int) -> Tensor:
+    """An empty picture for answers on ``picture`` that are larger by a factor."""
+    height, width = (factor * side for side in picture.shape[-2:])
+    return picture.new_empty(len(picture), channels, height, width, requires_grad=False)
 
 
 def tile_spans(net: Restorer, length: int, tile: int, tile_pad: int) -> list[Span]:

@@ -204,6 +204,7 @@ class SNNModel(SRModel):
 
     def image_losses(self, restored: Tensor, truth: Tensor) -> OrderedDict[str, Tensor]:
         """Losses of restored pictures (N, C, H, W), or (T*N, C, H, W) one step after the other, by log key."""
+        _refuse_other_size(restored, truth)
         truth = truth.repeat(len(restored) // len(truth), 1, 1, 1)
         terms: OrderedDict[str, Tensor] = OrderedDict()
         if self.cri_pix:
@@ -321,7 +322,8 @@ class SNNModel(SRModel):
             if counted:
                 dataset: Any = dataloader.dataset
                 dataset_name = dataset.opt['name']
-                self.log_cost(self.open_validation.counter.report(), dataset_name, current_iter, tb_logger)
+                self.log_cost(self.open_validation.counter.report(), dataset_name, current_iter, tb_logger,
+                              self.open_validation.scale)
                 if self.open_validation.record:
                     self.open_validation.record.write(tb_logger, dataset_name, current_iter)
         finally:
@@ -333,20 +335,30 @@ class SNNModel(SRModel):
         return Validation(self.network_to_deploy(), counted, watched, val_opt.get('tile') or 0,
                           val_opt.get('tile_pad', TILE_PAD))
 
-    def log_cost(self, report: EnergyReport, dataset_name: str, current_iter: int | str, tb_logger: Any) -> None:
-        """Write parameters, firing rate, synaptic operations and energy into log and TensorBoard."""
+    def log_cost(self, report: EnergyReport, dataset_name: str, current_iter: int | str, tb_logger: Any,
+                 scale: int = 1) -> None:
+        """Write parameters, firing rate, synaptic operations and energy into log and TensorBoard, for each pixel that
+        the network reads; of one that enlarges by ``scale`` the energy for each that it writes, too."""
         self.energy_report = report
         energy = report.energy_nj_px()
+        larger = f'; {energy / scale ** 2:.2f} nJ for each pixel of the enlarged picture' if scale > 1 else ''
         rate = f'\t # firing rate: {report.firing_rate:.4f} spikes a neuron and step\n' if report.neuron_updates else ''
         get_root_logger().info(
             f'Cost on {dataset_name} ({report.pictures} picture{"s" if report.pictures > 1 else ""} counted)\n'
             f'\t # params: {report.params:,d}\n{rate}'
             f'\t # SynOps: {report.acs_per_px:,.0f} ACs/px, {report.macs_per_px:,.0f} MACs/px\n'
-            f'\t # energy: {energy:.2f} nJ/px ({DEFAULT_PRESET}, arithmetic only)\n')
+            f'\t # energy: {energy:.2f} nJ/px ({DEFAULT_PRESET}, arithmetic only){larger}\n')
         if tb_logger:
             for name in ('firing_rate', 'acs_per_px', 'macs_per_px'):
                 tb_logger.add_scalar(f'cost/{dataset_name}/{name}', getattr(report, name), current_iter)
             tb_logger.add_scalar(f'cost/{dataset_name}/energy_nj_px', energy, current_iter)
+
+
+def _refuse_other_size(restored: Tensor, truth: Tensor) -> None:
+    if restored.shape[-2:] != truth.shape[-2:]:
+        answered, wanted = ('x'.join(map(str, one.shape[:-3:-1])) for one in (restored, truth))
+        raise UserError(f'the network answers with {answered} pixels where the clean crop has {wanted}; write the same '
+                        'factor as scale: at the top of the option file and as scale, or upscale, of network_g.')
 
 
 def ema_decay_at(iteration: int, decay: float) -> float:

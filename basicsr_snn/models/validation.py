@@ -28,7 +28,10 @@ class Validation:
     Attributes:
         counter: What it counted so far.
         record: What is kept for TensorBoard; None where nothing is.
+        scale: By how much the last picture was enlarged.
     """
+
+    scale = 1
 
     def __init__(self, net: Restorer, counted: int = 0, watched: bool = False, tile: int = 0,
                  tile_pad: int = 0) -> None:
@@ -39,12 +42,13 @@ class Validation:
         self._left_to_count = counted
 
     def restore(self, batch: Batch) -> Tensor:
-        """Restore one batch, (N, C, H, W) to the same."""
+        """Restore one batch, (N, C, H, W) to the same, or to enlarged pictures."""
         with self._next_picture() as counted, torch.inference_mode():
             if self._tile:
                 restored = tiled_forward(self.net, batch.lq, self._tile, self._tile_pad, sigma=batch.sigma)
             else:
                 restored = restore(self.net, batch.lq, batch.sigma)
+        self.scale = restored.shape[-1] // batch.lq.shape[-1]
         if counted and self.record:
             self.record.add_pictures(batch.lq, restored, batch.gt)
         return restored

@@ -57,6 +57,7 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parse
         if reads_datasets:
             _check_pairs(check, options)
             _check_channels(check, options)
+            _check_factor(check, options)
     else:
         check_other_model(check, options, models.get(str(name)))
     _check_dataset_names(check, options.get('datasets'))
@@ -144,6 +145,10 @@ def _check_pairs(check: BlockCheck, options: Mapping[str, Any]) -> None:
     """BasicSR reads some keys of pairs without asking whether they are there."""
     for place, block in _with_mixed_in(options.get('datasets')):
         where = f'datasets: {place}'
+        factor = options.get('scale', 1)
+        if block.get('type') == 'SuperResolutionDataset' and factor == 1:
+            check.mistakes.append(f'{where} is a SuperResolutionDataset, which reads scale; add `scale: 2` at the top '
+                                  'of the option file.')
         if block.get('type') != 'PairedImageDataset':
             continue
         if 'scale' not in options:
@@ -164,6 +169,17 @@ def _check_channels(check: BlockCheck, options: Mapping[str, Any]) -> None:
             if told and key and isinstance(channels, int) and of_pictures in (1, 3) and channels != of_pictures:
                 check.mistakes.append(f'{where}: {key} is {channels}, but datasets: {place} has in_ch: {of_pictures}; '
                                       f'write {key}: {of_pictures}.')
+
+
+def _check_factor(check: BlockCheck, options: Mapping[str, Any]) -> None:
+    """Networks whose classes tell by how much they enlarge have the factor of the pictures."""
+    factor = options.get('scale', 1)
+    for where, network in _networks(options):
+        declared = {field.name: field.default for field in msgspec.structs.fields(block_of('network', network['type']))}
+        own = network.get('scale', declared.get('scale'))
+        if isinstance(own, int) and isinstance(factor, int) and own != factor:
+            check.mistakes.append(f'{where}: scale is {own}, but that of the pictures, at the top of the option file, '
+                                  f'is {factor}; write scale: {own} there, or scale: {factor} here.')
 
 
 def _networks(options: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

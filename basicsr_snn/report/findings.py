@@ -15,6 +15,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.enlarging import enlarged
 from basicsr_snn.images.scoring import Score, eight_bits, score
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
@@ -31,7 +32,8 @@ class PictureScore:
         dataset: Name of its dataset.
         name: Its file name without extension.
         sigma: Noise level on the 0..255 scale, None where it is not known.
-        score: PSNR and SSIM of the degraded and of the restored picture.
+        score: PSNR and SSIM of the degraded (where the network enlarges, bicubically enlarged) and of the restored
+            picture.
     """
 
     dataset: str
@@ -42,7 +44,8 @@ class PictureScore:
 
 @dataclass(frozen=True)
 class Example:
-    """Crops of one picture, each (h, w, C) uint8, RGB or grey, h and w at most :data:`CROP`."""
+    """Crops of one picture, each (h, w, C) uint8, RGB or grey, h and w at most :data:`CROP`; what was given is enlarged
+    by bicubic interpolation where the network enlarges."""
 
     scored: PictureScore
     degraded: np.ndarray
@@ -64,6 +67,7 @@ class Findings:
         cost: Operations counted on all pictures.
         activity: What its neuron layers did on all pictures; empty for an ANN.
         examples: A few pictures.
+        scale: By how much the network enlarges pictures.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Findings:
     cost: EnergyReport
     activity: tuple[LayerActivity, ...]
     examples: tuple[Example, ...]
+    scale: int = 1
 
     def mean(self, measure: str, dataset: str | None = None) -> float:
         """Mean over pictures (of one dataset) of ``psnr``, ``ssim``, ``noisy_psnr`` or ``noisy_ssim``."""
@@ -99,7 +104,7 @@ def examine(trained: TrainedNetwork, pictures: EvaluationSet,
     restorer = trained.build()
     counter, watch = OperationCounter(restorer.net.network), ActivityWatch(restorer.net.network)
     channels = restorer.net.in_ch
-    scores, examples = [], []
+    scores, examples, scale = [], [], 1
     shown = set(np.linspace(0, len(pictures) - 1, min(EXAMPLES, len(pictures))).round().astype(int))
     for index, (dataset, name, given, clean, sigma) in enumerate(pictures.named()):
         if given.shape[1] != channels:
@@ -108,16 +113,17 @@ def examine(trained: TrainedNetwork, pictures: EvaluationSet,
         with counter, watch:
             restored = restorer(given, sigma)
         check_answer(restored, clean, 'the network')
-        eight = eight_bits(given), eight_bits(restored), eight_bits(clean)
+        scale = max(1, clean.shape[-1] // given.shape[-1])
+        eight = enlarged(eight_bits(given), scale), eight_bits(restored), eight_bits(clean)
         noisy, answer, target = eight
         scores.append(PictureScore(dataset, name, None if sigma is None else float(sigma),
-                                   score(target, noisy, answer)))
+                                   score(target, noisy, answer, scale)))
         if index in shown:
             examples.append(Example(scores[-1], *map(_centre, eight)))
         on_picture()
     file = trained.weight_file()
     return Findings(trained.name, trained.network, file.name, zoo.sha256_of(file), pictures.describe(),
-                    tuple(scores), counter.report(), watch.layers(), tuple(examples))
+                    tuple(scores), counter.report(), watch.layers(), tuple(examples), scale)
 
 
 def _centre(pixels: np.ndarray) -> np.ndarray:

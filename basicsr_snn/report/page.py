@@ -67,7 +67,7 @@ def data_uri(pixels: np.ndarray) -> str:
 
 
 def _sigmas(found: Findings) -> str:
-    levels = sorted({one.sigma for one in found.scores if one.sigma is not None})
+    levels = sorted({one.sigma for one in found.scores if one.sigma})
     return ', '.join(f'{level:g}' for level in levels)
 
 

@@ -1,4 +1,4 @@
-"""What a weight file says of itself: the network that its weights are of, noise level, licence, version.
+"""What a weight file says of itself: the network that its weights are of, noise level, task, licence, version.
 
 In a ``.pth`` these are attributes of each state dict, as torch's own ``_metadata``: torch keeps them when it saves one,
 and whoever reads the entries of a file sees ``params`` and ``params_ema`` alone. Entries of the same names are read,
@@ -33,6 +33,7 @@ class Card:
         noise: Standard deviation that they were trained for on the 0..255 scale: one, or several as a list;
             ``camera``: noise of cameras.
         scale: Factor by which their network enlarges a picture.
+        task: What it restores, a task of ``basicsr-snn restore``.
         licence: Licence of the weights.
         version: Version of this package that wrote the file.
     """
@@ -42,6 +43,7 @@ class Card:
     scale: int | None = None
     licence: str | None = None
     version: str | None = None
+    task: str | None = None
 
     def entries(self) -> dict[str, Any]:
         """What is known, by name, in plain types."""
@@ -74,7 +76,7 @@ class Card:
         network = content.get(NETWORK)
         if not isinstance(network, Mapping) or not isinstance(network.get('type'), str):
             return None
-        rest = {key: _plain(content[key]) for key in ('noise', 'scale', 'licence', 'version') if key in content}
+        rest = {key: _plain(content[key]) for key in KEYS[1:] if key in content}
         return cls(_plain(network), **rest)
 
     @classmethod
@@ -104,7 +106,8 @@ def card_of_options(options: Mapping[str, Any], block: str = NETWORK) -> Card | 
         return None
     training = (options.get('datasets') or {}).get('train') or {}
     noise = next((_plain(training[key]) for key in NOISE_OPTIONS if training.get(key) is not None), None)
-    return Card(_plain(options[block]), noise, _plain(options.get('scale')), options.get('licence'), __version__)
+    return Card(_plain(options[block]), noise, _plain(options.get('scale')), options.get('licence'), __version__,
+                options.get('task'))
 
 
 @contextmanager

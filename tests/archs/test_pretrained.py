@@ -142,3 +142,16 @@ def test_without_spandrel_the_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, '__import__', without)
     with pytest.raises(UserError, match='pip install spandrel'):
         PretrainedANN(DNCNN)
+
+
+@pytest.mark.parametrize('size', [(16, 16), (7, 10)])
+def test_a_network_for_super_resolution_enlarges(tmp_path, size):
+    from spandrel.architectures.Compact import Compact
+
+    torch.manual_seed(0)
+    torch.save(Compact(num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=2, upscale=2).state_dict(),
+               tmp_path / 'x2.pth')
+    net, theirs = PretrainedANN(tmp_path / 'x2.pth'), spandrel.ModelLoader('cpu').load_from_file(tmp_path / 'x2.pth')
+    assert (net.scale, net.written_channels) == (2, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(net(picture(*size)).clamp(0, 1), theirs(picture(*size)), atol=1e-5, rtol=0)

@@ -126,6 +126,17 @@ class RealPairsDataset(Pictures, kw_only=True):
     lq_mark: Annotated[str, says('How the names of noisy pictures end.')] = MARKS['lq_mark']
 
 
+class SuperResolutionDataset(Pictures, kw_only=True):
+    """Sharp pictures and the same made smaller, anew at each access; needs `scale` at the top of the file, 2 or more.
+
+    `gt_size` is the side of the sharp crop.
+    """
+
+    elsewhere: ClassVar = {'dataroot_lq': 'in BasicSR\'s PairedImageDataset; here small pictures are made of those of '
+                                          '`dataroot_gt`',
+                           **dict.fromkeys(NOISE_KEYS, 'in a GaussianDenoisingDataset; here there is no noise')}
+
+
 class MixedDataset(LoadedDataset, kw_only=True):
     """Several training sets at once, each with its share of the crops."""
 
@@ -162,7 +173,8 @@ class PairedImageDataset(LoadedDataset, kw_only=True):
 
 DATASETS: dict[str, type[LoadedDataset]] = {
     block.__name__: block
-    for block in (GaussianDenoisingDataset, CameraNoiseDataset, RealPairsDataset, MixedDataset, PairedImageDataset)}
+    for block in (GaussianDenoisingDataset, CameraNoiseDataset, RealPairsDataset, SuperResolutionDataset, MixedDataset,
+                  PairedImageDataset)}
 """Blocks of the data sets whose keys are all known, by name; of others the loader's keys are."""
 
 FOR_THE_LOADER = tuple(key for key in LoadedDataset.__struct_fields__ if key not in ('name', 'type', 'io_backend'))

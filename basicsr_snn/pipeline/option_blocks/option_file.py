@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from basicsr_snn.images.limits import DEFAULT_MEGAPIXELS, HIGHEST_MEGAPIXELS
+from basicsr_snn.inference.defaults import Task
 from basicsr_snn.pipeline.option_blocks.base import Block, Built, Natural, Word, says
 from basicsr_snn.pipeline.option_blocks.distillation import Distill
 from basicsr_snn.pipeline.option_blocks.logger import DistParams, Logger
@@ -42,6 +43,8 @@ class OptionFile(OwnModules, kw_only=True):  # type: ignore[misc, valid-type, ca
         DEFAULT_MEGAPIXELS)
     licence: Annotated[str | None, says('Licence of the trained weights, which their files then tell.',
                                         'Apache-2.0')] = None
+    task: Annotated[Task | None, says(
+        'What the network restores, which its weight files then tell `basicsr-snn restore`.', 'sr2')] = None
     datasets: Annotated[dict[str, Annotated[Built, says('', builds='dataset')]], says(
         'Data sets by phase: `train` and `val` (`val_2` and so on) of a training, `test_1` and so on of a test.')]
     network_g: Annotated[Built, says('The network to train or test.', builds='network')]
