@@ -36,8 +36,8 @@ SCHEMA = REPOSITORY / 'docs/reference/options.schema.json'
 OUR_MODELS = ('SNNModel', 'ANNSNNDistillModel')
 
 OURS = {
-    'dataset': ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RealPairsDataset', 'MixedDataset',
-                'PairedImageDataset'),
+    'dataset': ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RainStreaksDataset', 'BorrowedRainDataset',
+                'JPEGDataset', 'MotionBlurDataset', 'RealPairsDataset', 'MixedDataset', 'PairedImageDataset'),
     'network': ('SpikerIR', 'ESDNet', 'DnCNN', 'FFDNet', 'PretrainedANN'),
     'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'DSRIFNode', 'relu',
                'linear'),

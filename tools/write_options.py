@@ -38,8 +38,8 @@ SCHEMA = 'docs/reference/options.schema.json'
 WORDS = ('about', 'note', 'from', 'without', 'comments')
 """Keys of an entry that are no options."""
 
-TOP_KEYS = ('name', 'model_type', 'num_gpu', 'manual_seed', 'datasets', 'network_g', 'distill', 'path', 'train', 'val',
-            'logger', 'dist_params')
+TOP_KEYS = ('name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'network_g', 'distill', 'path',
+            'train', 'val', 'logger', 'dist_params')
 KEY_BY_KEY = ('datasets', 'datasets.*', 'network_g', 'distill', 'distill.teacher', 'path', 'train', 'val',
               'val.metrics', 'logger')
 """Blocks with a line for each key; others are written in braces."""
