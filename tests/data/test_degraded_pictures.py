@@ -124,6 +124,61 @@ def test_rain_adds_the_same_light_to_all_colours(folder):
         np.testing.assert_allclose(light[0][unclipped], light[2][unclipped], atol=2 / 255)
 
 
+def write_pairs(root: Path, clean: np.ndarray, light: np.ndarray) -> dict[str, str]:
+    """One pair of a picture and the same with light added; the keys of a block that name their folders."""
+    rainy = np.minimum(clean.astype(int) + light[..., None], 255).astype(np.uint8)
+    for folder, picture in (('rainy', rainy), ('dry', clean)):
+        (root / folder).mkdir(exist_ok=True)
+        Image.fromarray(picture).save(root / folder / '0.png')
+    return {f'dataroot_{folder}': str(root / folder) for folder in ('rainy', 'dry')}
+
+
+@pytest.fixture
+def light() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 90, (80, 96))
+
+
+def test_borrowed_rain_is_what_was_added_to_the_other_picture(folder, tmp_path, light):
+    pairs = write_pairs(tmp_path, np.random.default_rng(1).integers(0, 160, (80, 96, 3), np.uint8), light)
+    seen = set()
+    for seed in range(12):
+        item = build('BorrowedRainDataset', 'val', folder, noise_seed=seed, **pairs)[0]
+        clean, rainy = as_bytes(item['gt']).astype(int), as_bytes(item['lq'])
+        for turn, turned in enumerate((light, light[::-1], light[:, ::-1], light[::-1, ::-1])):
+            if np.array_equal(np.minimum(clean + turned[..., None], 255), rainy):
+                seen.add(turn)
+    assert seen == {0, 1, 2, 3}
+
+
+def test_borrowed_rain_covers_pictures_larger_than_its_own(folder, tmp_path, light):
+    pairs = write_pairs(tmp_path, np.zeros((20, 30, 3), np.uint8), light[:20, :30] + 1)
+    item = build('BorrowedRainDataset', 'val', folder, in_ch=1, **pairs)[0]
+    assert (item['lq'] > item['gt']).all()
+
+
+def test_borrowed_rain_comes_from_where_it_was_not_clipped(folder, tmp_path, light):
+    clean = np.full((80, 96, 3), 40, np.uint8)
+    clean[:, :48] = 250  # the light is not known there
+    dataset = build('BorrowedRainDataset', 'train', folder, gt_size=8, **write_pairs(tmp_path, clean, light + 20))
+    brighter = [dataset[Draw(0, seed)]['sigma'].item() for seed in range(50)]
+    assert np.mean(np.array(brighter) > 20) > 0.95
+
+
+@pytest.mark.parametrize(('spoil', 'sentence'), [
+    (lambda root: Image.new('RGB', (9, 9)).save(root / 'dry/1.png'),
+     'dataroot_rainy holds 1 pictures and dataroot_dry 2'),
+    (lambda root: Image.new('RGB', (9, 9)).save(root / 'dry/0.png'), 'dry/0.png are no pair'),
+    (lambda root: Image.new('L', (96, 80)).save(root / 'dry/0.png'), 'dry/0.png are no pair'),
+])
+def test_pairs_of_rain_that_are_none_are_named(folder, tmp_path, light, spoil, sentence):
+    pairs = write_pairs(tmp_path, np.zeros((80, 96, 3), np.uint8), light)
+    spoil(tmp_path)
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        build('BorrowedRainDataset', 'train', folder, **pairs)
+    with pytest.raises(UserError, match='`dataroot_dry` is missing: write the folder of rainy pictures as'):
+        build('BorrowedRainDataset', 'train', folder, dataroot_rainy=pairs['dataroot_rainy'])
+
+
 @pytest.mark.parametrize(('in_ch', 'subsampling'), [(3, 420), (3, 444), (1, 420)])
 def test_jpeg_pictures_are_those_of_the_encoder(folder, in_ch, subsampling):
     for item in build('JPEGDataset', 'val', folder, in_ch=in_ch, quality=[10, 12], subsampling=subsampling):
