@@ -23,8 +23,8 @@ from rich.progress import track
 
 from basicsr_snn.data.picture_source import open_source
 from basicsr_snn.data.real_pairs_dataset import RealPairsDataset
-from basicsr_snn.images.camera import stored_as_jpeg
 from basicsr_snn.images.files import to_channels, to_integers, write_picture
+from basicsr_snn.images.jpeg import stored_as_jpeg
 from basicsr_snn.images.scoring import psnr
 from basicsr_snn.inference.calling import restore
 from basicsr_snn.inference.contract import Restorer

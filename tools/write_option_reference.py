@@ -36,8 +36,9 @@ SCHEMA = REPOSITORY / 'docs/reference/options.schema.json'
 OUR_MODELS = ('SNNModel', 'ANNSNNDistillModel')
 
 OURS = {
-    'dataset': ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RealPairsDataset', 'SuperResolutionDataset',
-                'MixedDataset', 'PairedImageDataset'),
+    'dataset': ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RainStreaksDataset', 'BorrowedRainDataset',
+                'JPEGDataset', 'MotionBlurDataset', 'RealPairsDataset', 'SuperResolutionDataset', 'MixedDataset',
+                'PairedImageDataset'),
     'network': ('SpikerIR', 'ESDNet', 'DnCNN', 'FFDNet', 'PretrainedANN'),
     'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'DSRIFNode', 'relu',
                'linear'),

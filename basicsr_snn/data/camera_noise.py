@@ -1,13 +1,13 @@
 """Which noise of cameras a dataset draws: kinds, levels and what comes behind, as options."""
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from basicsr_snn.data.ranges import is_number, read_ranges
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.camera import (
     draw_sensor,
@@ -15,9 +15,9 @@ from basicsr_snn.images.camera import (
     scaled,
     shot_and_read_noise,
     smooth_noise,
-    stored_as_jpeg,
 )
 from basicsr_snn.images.files import to_float, to_integers
+from basicsr_snn.images.jpeg import stored_as_jpeg
 
 KINDS = ('camera', 'poisson', 'gaussian', 'jpeg', 'none')
 ALLOWED = {'shot_noise': (1e-6, 1.0), 'light_smoothing': (0.0, 50.0), 'colour_smoothing': (0.0, 50.0),
@@ -65,11 +65,11 @@ class CameraNoise:
             UserError: Kinds that are not known, or values out of range.
         """
         given = {one.name: opt[one.name] for one in fields(cls) if opt.get(one.name) is not None}
-        ranges = {key: _checked_range(name, key, given[key]) for key in ALLOWED if key in given}
+        ranges = read_ranges(name, opt, ALLOWED, vars(cls))
         if 'kinds' in given:
             _check_kinds(name, given['kinds'])
         share = given.get('jpeg_share', cls.jpeg_share)
-        if not _is_number(share) or not 0 <= share <= 1:
+        if not is_number(share) or not 0 <= share <= 1:
             raise UserError(f'{name}: `jpeg_share: {share}` given, a number from 0 to 1 is allowed: write '
                             f'`jpeg_share: {cls.jpeg_share}`.')
         return cls(**{**given, **ranges})
@@ -120,22 +120,6 @@ def _check_kinds(name: str, kinds: Any) -> None:
     if unknown:
         raise UserError(f'{name}: kinds has an unknown kind "{unknown[0]}"; did you mean '
                         f'{" or ".join(near_matches(unknown[0], KINDS))}?')
-    if not all(_is_number(share) and share >= 0 for share in kinds.values()) or not sum(kinds.values()) > 0:
+    if not all(is_number(share) and share >= 0 for share in kinds.values()) or not sum(kinds.values()) > 0:
         raise UserError(f'{name}: `kinds: {dict(kinds)}` given, numbers of at least 0 are allowed, one of them above '
                         f'0: {example}.')
-
-
-def _checked_range(name: str, key: str, value: Any) -> tuple[Any, Any]:
-    least, most = ALLOWED[key]
-    example = list(getattr(CameraNoise, key))
-    pair = list(value) if isinstance(value, list | tuple) else []
-    if len(pair) != 2 or not all(map(_is_number, pair)) or not least <= pair[0] <= pair[1] <= most:
-        raise UserError(f'{name}: `{key}: {value}` given, the least and the largest value are allowed, from {least:g} '
-                        f'to {most:g}: write `{key}: {example}`.')
-    if isinstance(least, int) and not all(isinstance(number, int) for number in pair):
-        raise UserError(f'{name}: `{key}: {value}` given, whole numbers are allowed: write `{key}: {example}`.')
-    return pair[0], pair[1]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -137,9 +137,3 @@ def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
 def scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """A picture made smaller, as cameras and web sites do: each pixel becomes the mean of those that it covers."""
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
-
-
-def stored_as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    """What JPEG of a quality of 1 to 100 makes of a picture, (H, W, 3) uint8, RGB."""
-    content = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.cvtColor(np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)

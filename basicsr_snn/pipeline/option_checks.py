@@ -55,11 +55,12 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parse
         _check_our_model(check, options)
         _check_steps(check, options)
         if reads_datasets:
-            _check_pairs(check, options)
             _check_channels(check, options)
             _check_factor(check, options)
     else:
         check_other_model(check, options, models.get(str(name)))
+    if reads_datasets:
+        _check_pairs(check, options)
     _check_dataset_names(check, options.get('datasets'))
     if not check.mistakes:
         _check_paths(check, options)

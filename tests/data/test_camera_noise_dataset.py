@@ -14,8 +14,8 @@ from basicsr_snn.data.camera_noise import CameraNoise
 from basicsr_snn.data.camera_noise_dataset import CameraNoiseDataset
 from basicsr_snn.data.draws import Draw
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.camera import stored_as_jpeg
 from basicsr_snn.images.files import to_integers
+from basicsr_snn.images.jpeg import stored_as_jpeg
 
 OPT = {'name': 'tiny', 'type': 'CameraNoiseDataset'}
 TRAIN = {**OPT, 'phase': 'train', 'gt_size': 24}

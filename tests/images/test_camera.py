@@ -18,9 +18,9 @@ from basicsr_snn.images.camera import (
     scaled,
     shot_and_read_noise,
     smooth_noise,
-    stored_as_jpeg,
     to_sensor,
 )
+from basicsr_snn.images.jpeg import stored_as_jpeg
 
 SHOT = (0.0001, 0.012)
 

@@ -14,6 +14,9 @@ from trainings import log_of, set_values, train, training, write
 
 from basicsr_snn.cli.main import main
 from basicsr_snn.data.camera_noise import KINDS, CameraNoise
+from basicsr_snn.data.jpeg_dataset import QUALITY, SUBSAMPLING
+from basicsr_snn.data.motion_blur_dataset import MotionBlur
+from basicsr_snn.data.rain_streaks_dataset import Rain
 from basicsr_snn.data.real_pairs_dataset import MARKS
 from basicsr_snn.errors import UserError
 from basicsr_snn.pipeline.option_blocks.built import block_of, known
@@ -46,6 +49,14 @@ def changed(changes: dict[str, Any]) -> dict:
     ({'sets.1.jpeg_quality': [0, 2]}, r'jpeg_quality is \[0, 2\], .* 1 to 100 .*; write jpeg_quality: \[75, 100\]'),
     ({'sets.1.shot_noise': 0.1}, 'sets: 1: shot_noise is 0.1, but must be a list of two numbers'),
     ({'sets.1.sigma': 25}, 'sets: 1 has "sigma", which stands in a GaussianDenoisingDataset; here it is `shot_noise`'),
+    ({'sets.0': {'type': 'RainStreaksDataset', 'dataroot_gt': 'a', 'lenght': [1, 2]}},
+     'sets: 0 has an unknown key "lenght"; did you mean length'),
+    ({'sets.0': {'type': 'JPEGDataset', 'dataroot_gt': 'a', 'quality': 10}},
+     r'sets: 0: quality is 10, but must be a list of two numbers from 1 to 100 .*; write quality: \[10, 40\]'),
+    ({'sets.0': {'type': 'JPEGDataset', 'dataroot_gt': 'a', 'subsampling': 411}},
+     'sets: 0: subsampling is "411", which is not known; did you mean 420'),
+    ({'sets.0': {'type': 'MotionBlurDataset', 'dataroot_gt': 'a', 'noise': [0, 256]}},
+     r'sets: 0: noise is \[0, 256\], .* from 0 to 255'),
     ({'sets.2.gt_mark': 3}, 'sets: 2: gt_mark is 3, .*; write gt_mark: _mean'),
     ({'sets.2.dataroot_lq': 'a'}, "sets: 2 has \"dataroot_lq\", which stands in BasicSR's PairedImageDataset"),
     ({'sets.2.dataroot_gt': None}, 'sets: 2 lacks dataroot_gt'),
@@ -114,11 +125,15 @@ def test_declared_defaults_and_keys_are_those_of_the_code():
                                  for key, field in declared.items() if key in vars(noise)}, 'a') == noise
     assert set(vars(noise)) <= set(declared)
     assert tuple(fields(Kinds)) == KINDS
+    for name, ranges in (('RainStreaksDataset', vars(Rain())), ('MotionBlurDataset', vars(MotionBlur())),
+                         ('JPEGDataset', {'quality': QUALITY, 'subsampling': SUBSAMPLING})):
+        assert {key: fields(block_of('dataset', name))[key].default for key in ranges} == ranges
     pairs = fields(block_of('dataset', 'RealPairsDataset'))
     assert {key: pairs[key].default for key in MARKS} == MARKS
 
 
-@pytest.mark.parametrize('name', ['CameraNoiseDataset', 'RealPairsDataset', 'MixedDataset'])
+@pytest.mark.parametrize('name', ['CameraNoiseDataset', 'RainStreaksDataset', 'BorrowedRainDataset', 'JPEGDataset',
+                                  'MotionBlurDataset', 'RealPairsDataset', 'MixedDataset'])
 def test_keys_are_described_in_the_docstring_too(name):
     for key in set(fields(block_of('dataset', name))) - {*FOR_THE_LOADER, 'type', 'name'}:
         if not (name == 'MixedDataset' and key == 'io_backend'):

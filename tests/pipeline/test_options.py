@@ -25,9 +25,12 @@ def stub_pictures(dataset: dict, root: Path) -> None:
     """As many small pictures as the option file speaks of, where it says."""
     for mixed_in in dataset.get('sets', ()):
         stub_pictures({**dataset, 'sets': (), **mixed_in}, root)
-    if 'dataroot_gt' not in dataset:
-        return
-    folder = root / dataset['dataroot_gt']
+    for key in ('dataroot_gt', 'dataroot_lq', 'dataroot_rainy', 'dataroot_dry'):
+        if key in dataset:
+            stub_folder(dataset, root / dataset[key])
+
+
+def stub_folder(dataset: dict, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     count = (dataset.get('subset') or [0, 2])[1]
     rng = np.random.default_rng(0)
@@ -87,7 +90,11 @@ def test_the_option_files_cover_what_the_project_promises():
     assert {f'train/distillation/{method}' for method in methods} < names
     tested = {block['name'] for file in OPTION_FILES if file.parts[-3] == 'test'
               for block in read_options(file)['datasets'].values()}
-    assert tested == {'CBSD68', 'Kodak24', 'McMaster', 'Urban100', 'Urban100_10', 'BSD68', 'Set12'}
+    qualities = {f'{name}_q{quality}' for name in ('CBSD68', 'BSD68', 'Set12') for quality in (10, 20, 30, 40)}
+    assert tested == {'CBSD68', 'Kodak24', 'McMaster', 'Urban100', 'Urban100_10', 'BSD68', 'Set12', 'Rain100H', *qualities,
+                      'Kodak24_q10', 'Kodak24_q40', 'CBSD68_blur', 'Kodak24_blur'}
+    students = {f'{twin}{task}' for twin in ('', 'twin_') for task in ('derain', 'jpeg', 'jpeg_gray', 'deblur')}
+    assert {f'{phase}/SpikerIR/{student}' for phase in ('train', 'test') for student in students} < names
 
 
 def test_methods_differ_from_their_control_in_what_they_need_only():

@@ -6,8 +6,12 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 
+from basicsr_snn.data import jpeg_dataset, motion_blur_dataset, rain_streaks_dataset
 from basicsr_snn.data.camera_noise import ALLOWED, CameraNoise
 from basicsr_snn.data.mixed_dataset import FOR_ALL
+from basicsr_snn.data.motion_blur_dataset import MotionBlur
+from basicsr_snn.data.rain_streaks_dataset import Rain
+from basicsr_snn.data.ranges import Range
 from basicsr_snn.data.real_pairs_dataset import MARKS
 from basicsr_snn.images.noise import HIGHEST_SIGMA, NOISE_KEYS
 from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Natural, NotNegative, Positive, Word, says
@@ -85,9 +89,9 @@ class Kinds(Block, kw_only=True):
     none: Annotated[NotNegative, says('A clean picture.')] = 0
 
 
-def between(key: str) -> Any:
-    """The type of a least and a largest value of :class:`CameraNoise`."""
-    least, most = ALLOWED[key]
+def between(limits: Range) -> Any:
+    """The type of a least and a largest value within limits."""
+    least, most = limits
     number: Any = Annotated[type(least), msgspec.Meta(ge=least, le=most)]
     return tuple[number, number]
 
@@ -99,21 +103,77 @@ class CameraNoiseDataset(Pictures, kw_only=True):
 
     kinds: Annotated[Kinds | None, says(
         'Shares of the kinds of noise; by default mostly that of cameras.', {'camera': 0.8, 'none': 0.2})] = None
-    shot_noise: Annotated[between('shot_noise'), says(  # type: ignore[valid-type]
+    shot_noise: Annotated[between(ALLOWED['shot_noise']), says(  # type: ignore[valid-type]
         'Variance of a pixel of the sensor for each unit of light, log-uniform.')] = CameraNoise.shot_noise
-    light_smoothing: Annotated[between('light_smoothing'), says(  # type: ignore[valid-type]
+    light_smoothing: Annotated[between(ALLOWED['light_smoothing']), says(  # type: ignore[valid-type]
         'By how many pixels a camera smooths the noise of the luminance.')] = CameraNoise.light_smoothing
-    colour_smoothing: Annotated[between('colour_smoothing'), says(  # type: ignore[valid-type]
+    colour_smoothing: Annotated[between(ALLOWED['colour_smoothing']), says(  # type: ignore[valid-type]
         'By how many pixels it smooths the noise of the colours.')] = CameraNoise.colour_smoothing
-    gaussian_sigma: Annotated[between('gaussian_sigma'), says(  # type: ignore[valid-type]
+    gaussian_sigma: Annotated[between(ALLOWED['gaussian_sigma']), says(  # type: ignore[valid-type]
         'Level of the kind `gaussian`, standard deviation on the 0..255 scale.')] = CameraNoise.gaussian_sigma
-    resize_range: Annotated[between('resize_range'), says(  # type: ignore[valid-type]
+    resize_range: Annotated[between(ALLOWED['resize_range']), says(  # type: ignore[valid-type]
         'Factor by which pictures are made smaller with their noise.')] = CameraNoise.resize_range
     jpeg_share: Annotated[float, msgspec.Meta(ge=0, le=1), says(
         'Share of the noisy pictures that are stored as JPEG.')] = CameraNoise.jpeg_share
-    jpeg_quality: Annotated[between('jpeg_quality'), says(  # type: ignore[valid-type]
+    jpeg_quality: Annotated[between(ALLOWED['jpeg_quality']), says(  # type: ignore[valid-type]
         'Least and largest quality of these.')] = CameraNoise.jpeg_quality
     noise_seed: Annotated[Natural, says('Validation and test: seed of the noise of each picture.')] = 0
+
+
+class RainStreaksDataset(Pictures, kw_only=True):
+    """Clean pictures and the same in heavy rain, made anew at each access. All ranges are least and largest values."""
+
+    directions: Annotated[between(rain_streaks_dataset.ALLOWED['directions']), says(  # type: ignore[valid-type]
+        'In how many directions it rains; each draws its own values of the other keys.')] = Rain.directions
+    angle: Annotated[between(rain_streaks_dataset.ALLOWED['angle']), says(  # type: ignore[valid-type]
+        'Degrees from the vertical.')] = Rain.angle
+    spread: Annotated[between(rain_streaks_dataset.ALLOWED['spread']), says(  # type: ignore[valid-type]
+        'Standard deviation of the angles of single streaks, degrees.')] = Rain.spread
+    length: Annotated[between(rain_streaks_dataset.ALLOWED['length']), says(  # type: ignore[valid-type]
+        'Length of the streaks in pixels, log-uniform.')] = Rain.length
+    width: Annotated[between(rain_streaks_dataset.ALLOWED['width']), says(  # type: ignore[valid-type]
+        'Width of the streaks in pixels, log-uniform.')] = Rain.width
+    softness: Annotated[between(rain_streaks_dataset.ALLOWED['softness']), says(  # type: ignore[valid-type]
+        'Softness of their edges, standard deviation of a Gaussian in pixels.')] = Rain.softness
+    coverage: Annotated[between(rain_streaks_dataset.ALLOWED['coverage']), says(  # type: ignore[valid-type]
+        'Area of the streaks of one direction, as a share of that of the picture.')] = Rain.coverage
+    brightness: Annotated[between(rain_streaks_dataset.ALLOWED['brightness']), says(  # type: ignore[valid-type]
+        'Light that the brightest streaks add, of 0..1.')] = Rain.brightness
+    noise_seed: Annotated[Natural, says('Validation and test: seed of the rain of each picture.')] = 0
+
+
+class BorrowedRainDataset(Pictures, kw_only=True):
+    """Clean pictures and the same in the rain of other pairs, made anew at each access."""
+
+    dataroot_rainy: Annotated[str, says('Folder of rainy pictures, or an lmdb (`.lmdb`).',
+                                        'datasets/Rain100H_train15/rainy')]
+    dataroot_dry: Annotated[str, says('Folder of the same without rain, in the same order of names.',
+                                      'datasets/Rain100H_train15/clean')]
+    noise_seed: Annotated[Natural, says('Validation and test: seed of the rain of each picture.')] = 0
+
+
+class JPEGDataset(Pictures, kw_only=True):
+    """Clean pictures and the same stored as JPEG of low quality, made anew at each access."""
+
+    quality: Annotated[between(jpeg_dataset.ALLOWED['quality']), says(  # type: ignore[valid-type]
+        'Least and largest quality; `[10, 10]` is one quality.')] = jpeg_dataset.QUALITY
+    subsampling: Annotated[Literal[420, 422, 444], says(
+        'How colours are stored: at half the height and width, at half the width, in full.')] = 420
+    noise_seed: Annotated[Natural, says('Validation and test: seed of the quality of each picture.')] = 0
+
+
+class MotionBlurDataset(Pictures, kw_only=True):
+    """Clean pictures and the same blurred by a camera that moves, made anew at each access. All ranges are uniform."""
+
+    length: Annotated[between(motion_blur_dataset.ALLOWED['length']), says(  # type: ignore[valid-type]
+        'Least and largest length of the path of the camera, in pixels.')] = MotionBlur.length
+    wander: Annotated[between(motion_blur_dataset.ALLOWED['wander']), says(  # type: ignore[valid-type]
+        'Change of direction in one pixel of the path, standard deviation in radians.')] = MotionBlur.wander
+    jerks: Annotated[between(motion_blur_dataset.ALLOWED['jerks']), says(  # type: ignore[valid-type]
+        'How often the motion is reversed in one pixel of the path, on average.')] = MotionBlur.jerks
+    noise: Annotated[between(motion_blur_dataset.ALLOWED['noise']), says(  # type: ignore[valid-type]
+        'Level of the noise behind the blur, standard deviation on the 0..255 scale.')] = MotionBlur.noise
+    noise_seed: Annotated[Natural, says('Validation and test: seed of path and noise of each picture.')] = 0
 
 
 class RealPairsDataset(Pictures, kw_only=True):
@@ -173,8 +233,8 @@ class PairedImageDataset(LoadedDataset, kw_only=True):
 
 DATASETS: dict[str, type[LoadedDataset]] = {
     block.__name__: block
-    for block in (GaussianDenoisingDataset, CameraNoiseDataset, RealPairsDataset, SuperResolutionDataset, MixedDataset,
-                  PairedImageDataset)}
+    for block in (GaussianDenoisingDataset, CameraNoiseDataset, RainStreaksDataset, BorrowedRainDataset, JPEGDataset,
+                  MotionBlurDataset, RealPairsDataset, SuperResolutionDataset, MixedDataset, PairedImageDataset)}
 """Blocks of the data sets whose keys are all known, by name; of others the loader's keys are."""
 
 FOR_THE_LOADER = tuple(key for key in LoadedDataset.__struct_fields__ if key not in ('name', 'type', 'io_backend'))
