@@ -1,17 +1,13 @@
 """Clean pictures with rain, JPEG or motion blur made on the fly: what these datasets do alike, and each by itself."""
 from __future__ import annotations
 
-import inspect
 import re
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from basicsr.data import build_dataset
-from basicsr.utils.registry import DATASET_REGISTRY
 from PIL import Image
 
 from basicsr_snn.data.degraded_pictures import DegradedPictures
@@ -221,20 +217,3 @@ def test_mistakes_are_named(folder, kind, changes, sentence):
     with pytest.raises(UserError, match=re.escape(sentence)) as error:
         build(kind, 'train', folder, **changes)
     assert str(error.value).startswith('tiny: ')
-
-
-OURS = [name for name, kind in DATASET_REGISTRY if kind.__module__.startswith('basicsr_snn.')]
-
-
-@pytest.mark.parametrize('name', OURS)
-def test_the_yaml_that_ends_a_docstring_builds_the_dataset(name, folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    docstring = inspect.getdoc(DATASET_REGISTRY.get(name))
-    block = yaml.safe_load(textwrap.dedent(docstring.rpartition('.. code-block:: yaml')[2]))['train']
-    for one in (block, *block.get('sets', ())):
-        for key in [key for key in one if key.startswith('dataroot_')]:
-            root = Path(one[key])
-            root.mkdir(parents=True, exist_ok=True)
-            for mark in ('_mean', '_real'):
-                Image.new('RGB', (70, 66)).save(root / f'a{mark}.png')
-    assert len(build_dataset({**block, 'phase': 'train'})[Draw(0, 0)]) >= 4

@@ -148,7 +148,7 @@ OURS = sorted(name for name, entry in DATASET_REGISTRY if entry.__module__.start
 
 @pytest.mark.parametrize('name', OURS)
 def test_yaml_of_the_docstring_builds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in ('BSD432/a', 'PolyU/a_mean', 'PolyU/a_real'):
+    for file in ('BSD432/a', 'PolyU/a_mean', 'PolyU/a_real', 'Rain100H_train15/rainy/a', 'Rain100H_train15/clean/a'):
         (tmp_path / 'datasets' / file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((70, 70, 3), np.uint8)).save(tmp_path / 'datasets' / f'{file}.png')
     monkeypatch.chdir(tmp_path)
