@@ -62,8 +62,8 @@ class SpikerIR(Restorer):
             ``net.steps`` tells how many the last picture took.
         out_ch: Channels of the picture that it writes; None: those that it reads. The residual is added to the first
             channels where it writes fewer, to the mean of all where it writes more.
-        scale: Factor by which it enlarges the picture, 1 to 4. The base is bicubic and not bilinear, since it is
-            nearer to the truth by a decibel for a hundredth of the energy (docs/explanation/design.md).
+        scale: Factor by which it enlarges the picture, 1 to 4. The base is bicubic and not bilinear, since that
+            is nearer to the truth by 0.4 to 1 dB for a hundredth or two of the energy (docs/explanation/design.md).
 
     Attributes:
         every_step: In training, answer with the running mean of the picture after each step, (T, N, ...).

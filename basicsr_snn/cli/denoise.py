@@ -1,4 +1,4 @@
-"""``basicsr-snn denoise``: restores picture files, with a shipped network or your own."""
+"""``basicsr-snn denoise``: takes noise out of picture files, with a shipped network or your own."""
 from __future__ import annotations
 
 import argparse
@@ -25,19 +25,26 @@ from basicsr_snn.cli.network_arguments import (
 )
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.limits import allow_megapixels
-from basicsr_snn.inference.defaults import AUTO_LEVEL
+from basicsr_snn.inference.defaults import AUTO_LEVEL, FACTORS, TASKS
 
 if TYPE_CHECKING:
     from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 INTERRUPTED = 130
+DENOISE = 'denoise'
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``denoise``."""
-    parser = subparsers.add_parser('denoise', help='restore picture files',
+    parser = subparsers.add_parser('denoise', help='take noise out of picture files',
                                    description='Restores pictures (8 or 16 bits, grey, RGB or with alpha) of any size. '
                                                'What a photograph carries is kept.')
+    parser.set_defaults(task=DENOISE)
+    add_arguments(parser)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add all that ``denoise`` and ``restore`` have in common."""
     add_file_arguments(parser)
     _add_network_arguments(parser)
     add_restoring_arguments(parser)
@@ -71,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from rich.console import Console
 
+    _check_task(args)
     if args.gt and args.noise is None:
         raise UserError('--gt was given without --noise, but scores need a clean input that noise is added to; '
                         'add for example --noise 25.')
@@ -82,6 +90,19 @@ def run(args: argparse.Namespace) -> int:
     batch.restore(planned)
     _tell(batch, planned, args)
     return INTERRUPTED if batch.interrupted else 1 if batch.of(FAILED) else 0
+
+
+def _check_task(args: argparse.Namespace) -> None:
+    if args.task is None and not _names_a_network(args):
+        raise UserError(f'no task was given; add --task and one of {", ".join(TASKS)}, or name a network with -n.')
+    for option, value in (('--sigma', args.sigma), ('--noise', args.noise), ('--gt', args.gt or None)):
+        if value is not None and args.task not in (None, DENOISE):
+            raise UserError(f'{option} is for --task {DENOISE}, but --task {args.task} was given; leave it out '
+                            '(scores of other tasks: basicsr-snn test -opt X.yml).')
+
+
+def _names_a_network(args: argparse.Namespace) -> bool:
+    return bool(args.opt or args.name or args.weights)
 
 
 def _tell(batch: Batch, planned: Plan, args: argparse.Namespace) -> None:
@@ -113,7 +134,7 @@ def _chooser(args: argparse.Namespace) -> Chooser:
     if args.sigma != AUTO_LEVEL:
         choose = _denoisers(args)
         return lambda channels, _: choose(channels)
-    if args.opt or args.name or args.weights:
+    if _names_a_network(args):
         named = _denoiser(_with_sigma(args, None))
         if not named.denoiser.net.takes_sigma:
             raise UserError('--sigma auto was given, but the network takes no noise level; leave out --sigma, or '
@@ -143,9 +164,11 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], Chosen]:
     from basicsr_snn import zoo
     from basicsr_snn.zoo.trained_network import shipped_network
 
-    if args.opt or args.name or args.weights:
+    if _names_a_network(args):
         named = _denoiser(args)
         return lambda channels: named
+    if args.task != DENOISE:
+        return _of_task(args)
     level = args.noise if args.sigma is None else args.sigma
 
     @cache
@@ -158,15 +181,42 @@ def _denoisers(args: argparse.Namespace) -> Callable[[int], Chosen]:
     return choose
 
 
+def _of_task(args: argparse.Namespace) -> Callable[[int], Chosen]:
+    """The same for another task than noise; one without a network is refused before any picture is read."""
+    from basicsr_snn import zoo
+    from basicsr_snn.zoo.trained_network import shipped_network
+
+    zoo.default_of_task(args.task)
+
+    @cache
+    def choose(channels: int) -> Chosen:
+        name = zoo.default_of_task(args.task, channels)
+        return replace(_ready(args, shipped_network(name)), name=name)
+
+    return choose
+
+
 def _denoiser(args: argparse.Namespace) -> Chosen:
     """The network that the arguments ask for."""
     check_network_arguments(args)
     trained = trained_network(args)
     named = _ready(args, trained)
+    _refuse_other_task(args.task, trained, named.denoiser.net.scale)
     if args.sigma is not None and not named.denoiser.net.takes_sigma:
         raise UserError(f'--sigma {args.sigma:g} was given, but {trained.arch} takes no noise level; leave out '
                         '--sigma, or choose another network with -n.')
     return named
+
+
+def _refuse_other_task(task: str | None, trained: TrainedNetwork, scale: int) -> None:
+    """Refuse a network that says it was trained for another task, or enlarges otherwise than the task does."""
+    told = trained.known_card().task or (trained.card.task if trained.card else None)
+    if task is not None and told not in (None, task):
+        raise UserError(f'{trained.name} was trained for --task {told}, but {task} was asked for; type basicsr-snn '
+                        f'restore --task {told}, or choose another network.')
+    if task is not None and scale != FACTORS.get(task, 1):
+        raise UserError(f'{trained.name} enlarges pictures {scale} times, but --task {task} asks for '
+                        f'{FACTORS.get(task, 1)}; choose another network, or type basicsr-snn restore without --task.')
 
 
 def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 1.0) -> Chosen:
@@ -183,6 +233,12 @@ def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 
     torch.backends.cudnn.allow_tf32 = False  # its 10 bits tip counts of spikes over
     placed = place(trained, args.engine, gpu=device == 'cuda')
     net = with_views(placed.net.to(device), args.views)
+    if net.written_channels != net.in_ch or net.in_ch not in (1, 3):
+        raise UserError(f'{trained.name} reads {net.in_ch} channels and writes {net.written_channels}, but picture '
+                        'files have 1 or 3 of them; call it from Python with basicsr_snn.load.')
+    if args.gt and net.scale > 1:
+        raise UserError(f'--gt was given, but {trained.name} enlarges pictures, so that the input is no truth of its '
+                        'answer; score it with basicsr-snn test -opt X.yml.')
     sigma = args.noise if args.sigma is None else args.sigma
     denoiser = Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast)
     return Chosen(denoiser, '', '' if placed.engine == 'torch' else placed.describe())

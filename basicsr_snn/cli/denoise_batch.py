@@ -1,4 +1,4 @@
-"""One run of ``basicsr-snn denoise`` over many pictures: one after the other, what is said, and the report."""
+"""One run of ``basicsr-snn restore`` or ``denoise`` over many pictures: one by one, what is said, and the report."""
 from __future__ import annotations
 
 import argparse
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+    from basicsr_snn.images.carried import Carried
     from basicsr_snn.images.files import Picture
     from basicsr_snn.images.noise import NoiseStream
     from basicsr_snn.images.scoring import Score
@@ -66,6 +67,7 @@ class Outcome:
     height: int | None = None
     channels: int | None = None
     bits: int | None = None
+    scale: int | None = None
     seconds: float | None = None
     left_out: list[str] = field(default_factory=list)
     scores: dict[str, float | None] | None = None
@@ -88,7 +90,7 @@ class Batch:
         self.outcomes += [Outcome(str(job.source), str(job.target), SKIPPED, 'the result exists')
                           for job in plan.skipped]
         with self._bars() as bars:
-            task = bars.add_task('denoise', total=len(plan.jobs))
+            task = bars.add_task(self.args.task or 'restore', total=len(plan.jobs))
             try:
                 for job in plan.jobs:
                     self._try(job, bars)
@@ -126,6 +128,7 @@ class Batch:
 
     def _restore_one(self, job: Job, outcome: Outcome, bars: Progress) -> None:
         from basicsr_snn.images.files import format_for, read_picture, write_picture
+        from basicsr_snn.images.limits import check_pixels
         from basicsr_snn.images.noise import NoiseStream
         from basicsr_snn.images.scoring import score
         from basicsr_snn.inference.denoising import restore_picture
@@ -141,12 +144,14 @@ class Batch:
         denoiser = replace(chosen.denoiser, strength=self.args.strength)
         outcome.network, outcome.sigma = chosen.name or None, denoiser.sigma
         outcome.engine = chosen.engine or 'torch'
+        outcome.scale = denoiser.net.scale
+        check_pixels(outcome.scale * outcome.width, outcome.scale * outcome.height, f'the result for {job.source}')
         self._announce(job.source, chosen.describe(), denoiser, *picture.stored.shape)
         with self._watched(job.source, denoiser, picture, bars) as after_tile:
             restored, compared = restore_picture(denoiser, picture, self._noise(NoiseStream), bits, self.args.gt,
                                                  after_tile)
         scored = score(compared.clean, compared.noisy, compared.restored) if compared else None
-        alpha, carried = picture.alpha, picture.carried
+        alpha, carried = _beside(picture, outcome.scale)
         del picture, compared  # encoding needs as much memory again
         left_out = write_picture(job.target, restored, alpha=alpha, carried=carried, quality=self.args.quality)
         if left_out:
@@ -198,6 +203,18 @@ class Batch:
         if message not in self.said:
             self.said.add(message)
             self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _beside(picture: Picture, scale: int) -> tuple[np.ndarray | None, Carried]:
+    """Alpha of a picture and what its file carries, for a result that is larger."""
+    from basicsr_snn.images.carried import of_size
+    from basicsr_snn.images.enlarging import enlarged
+
+    if scale == 1:
+        return picture.alpha, picture.carried
+    height, width = (scale * side for side in picture.stored.shape[:2])
+    alpha = None if picture.alpha is None else enlarged(picture.alpha[:, :, None], scale)[:, :, 0]
+    return alpha, of_size(picture.carried, width, height)
 
 
 def score_table(scores: list[tuple[str, Score]]) -> Table:

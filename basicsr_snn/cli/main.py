@@ -14,7 +14,8 @@ from basicsr_snn.cli.completion import add_completion_argument
 from basicsr_snn.errors import MachineError, UserError, near_matches
 from basicsr_snn.version import __version__
 
-VERBS = ('train', 'test', 'denoise', 'bench', 'report', 'export', 'list', 'init', 'prepare', 'check', 'start')
+VERBS = ('train', 'test', 'restore', 'denoise', 'bench', 'report', 'export', 'list', 'init', 'prepare', 'check',
+         'start')
 """Each is a module of this package with ``add_parser(subparsers)`` and ``run(args) -> int``."""
 
 

@@ -156,3 +156,8 @@ def exif_dpi(data: bytes) -> tuple[float, float] | None:
     if not data:
         return None
     return clean_dpi(exif.resolution_in(exif.read_directories(data), exif.byte_order(data)))
+
+
+def of_size(carried: Carried, width: int, height: int) -> Carried:
+    """The same for a picture of another size, which the EXIF data then tell."""
+    return replace(carried, exif=exif.with_size(carried.exif, width, height)) if carried.exif else carried

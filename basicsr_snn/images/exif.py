@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from basicsr_snn.images.header import ORIENTATION, UPRIGHT
@@ -21,6 +22,8 @@ POINTERS = (EXIF_FIELDS, GPS_FIELDS, INTEROPERABILITY)
 
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, INCHES, CENTIMETRES = 282, 283, 296, 2, 3
 THUMBNAIL_PLACE, THUMBNAIL_BYTES = 0x0201, 0x0202
+WIDTHS, HEIGHTS = (256, 0xa002), (257, 0xa003)
+"""Tags of the size of the picture, in the first directory and in that of the EXIF fields."""
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -273,3 +276,23 @@ def clean_xmp(data: bytes, turned: bool) -> bytes:
     if turned:
         data = re.sub(rb'(tiff:Orientation(?:="|=\'|>))[2-8]', rb'\g<1>1', data)
     return re.sub(rb'<xmp:Thumbnails>.*?</xmp:Thumbnails>', b'', data, flags=re.DOTALL)
+
+
+def with_size(data: bytes, width: int, height: int) -> bytes:
+    """EXIF data that tell another size of the picture where they tell one; all else stays in its place.
+
+    Raises:
+        ValueError: the data are damaged.
+    """
+    order = byte_order(data)
+    sides = {**dict.fromkeys(WIDTHS, width), **dict.fromkeys(HEIGHTS, height)}
+    changed = bytearray(data)
+    entries = _entries(data, order, _table(data, order, _number(data, order, 4)))
+    for tag, kind, count, at in list(entries):
+        if (tag, kind, count) == (EXIF_FIELDS, LONG, 1):
+            with suppress(ValueError):  # readers leave a damaged directory out, too
+                entries += _entries(data, order, _table(data, order, _number(data, order, at)))
+    for tag, kind, count, at in entries:
+        if tag in sides and count == 1 and (kind == LONG or kind == SHORT and sides[tag] < 2**16):
+            struct.pack_into(order + ('I' if kind == LONG else 'H'), changed, at, sides[tag])
+    return bytes(changed)

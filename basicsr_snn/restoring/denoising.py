@@ -13,6 +13,7 @@ from PIL import Image
 from basicsr_snn import zoo
 from basicsr_snn.engines.placing import load
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.enlarging import enlarged
 from basicsr_snn.images.files import Picture, read_picture, to_float, to_integers
 from basicsr_snn.images.noise_level import estimate_noise_level, middle
 from basicsr_snn.inference.calling import usual_device
@@ -48,9 +49,10 @@ def denoise(picture: Any, sigma: float | str | None = None, name: str | Path | N
         strength: How much of the change is made, 0 to 2.
 
     Returns:
-        What was given: an array of the same shape and type (floats clipped to 0..1), or a PIL image of the same mode.
+        What was given, larger where the named network enlarges: an array of the same shape and type (floats clipped to
+        0..1), or a PIL image of the same mode.
         Of a file an array (H, W) or (H, W, C) of uint8 or uint16, upright, with alpha where it has one. Alpha is never
-        changed.
+        changed but in size.
 
     Raises:
         UserError: Anything else, values that are not those of a picture, an unknown network, or a noise level for a
@@ -65,7 +67,8 @@ def denoise(picture: Any, sigma: float | str | None = None, name: str | Path | N
         restored = _restored(_Given(read.stored, read.alpha), sigma, name, strength)
         return restored[:, :, 0] if restored.shape[2] == 1 else restored
     given = _array(picture)
-    return _restored(_Given(given), sigma, name, strength).reshape(picture.shape)
+    restored = _restored(_Given(given), sigma, name, strength)
+    return restored[:, :, 0] if picture.ndim == 2 else restored
 
 
 def _check(sigma: object, strength: object) -> None:
@@ -127,11 +130,12 @@ def _restored(given: _Given, sigma: float | str | None, name: str | Path | None,
     level = estimate_noise_level(to_float(middle(colours))) if sigma == AUTO_LEVEL else sigma
     denoiser = _denoiser(colours.shape[2], None if level is None else float(level), sigma == AUTO_LEVEL, name)
     picture = Picture(colours, None, Path('the picture'))
-    answer = np.empty_like(colours)
+    scale = denoiser.net.scale
+    answer = np.empty((scale * colours.shape[0], scale * colours.shape[1], colours.shape[2]), colours.dtype)
     for band in replace(denoiser, strength=float(strength)).bands(picture):
         whole = np.issubdtype(colours.dtype, np.integer)
         answer[band.rows] = to_integers(band.restored, picture.bits) if whole else band.restored.clip(0, 1)
-    return answer if given.alpha is None else np.dstack([answer, given.alpha])
+    return answer if given.alpha is None else np.dstack([answer, enlarged(given.alpha[:, :, None], scale)])
 
 
 def _denoiser(channels: int, level: float | None, estimated: bool, name: str | Path | None) -> Denoiser:

@@ -1,6 +1,6 @@
 """Networks with their weights: those that ship, and those of option files and weight files."""
 from basicsr_snn.zoo.building import build, weights_in
-from basicsr_snn.zoo.shipped import FOLDER, Row, default_name, row, rows
+from basicsr_snn.zoo.shipped import FOLDER, Row, default_name, default_of_task, row, rows
 from basicsr_snn.zoo.weights import sha256_of
 
-__all__ = ['FOLDER', 'Row', 'build', 'default_name', 'row', 'rows', 'sha256_of', 'weights_in']
+__all__ = ['FOLDER', 'Row', 'build', 'default_name', 'default_of_task', 'row', 'rows', 'sha256_of', 'weights_in']

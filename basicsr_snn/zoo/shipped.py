@@ -9,6 +9,7 @@ from typing import Any
 
 from basicsr_snn.compat.yaml_files import read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.inference.defaults import Task
 from basicsr_snn.weight_files.card import Card
 
 FOLDER = Path(__file__).parent
@@ -21,6 +22,9 @@ class Row:
     Attributes:
         name: What the user types.
         task: What it restores, in words.
+        does: The task of ``basicsr-snn restore`` that it is for, one of :data:`basicsr_snn.inference.defaults.TASKS`.
+        default: Whether it is the network of its task when none is named; else it is the first student by name. For
+            noise :func:`default_name` chooses by level.
         role: ``student`` or ``teacher``.
         file: Weight file in the folder of this package.
         sha256: Checksum of that file, 64 hexadecimal digits.
@@ -29,7 +33,7 @@ class Row:
         T: Time steps, None for an ANN.
         D: Largest spike count of one step, None for an ANN.
         noise: Standard deviation that it was trained for on the 0..255 scale: one, or [lowest, highest]; ``camera``:
-            the noise of cameras, of which no level is told.
+            the noise of cameras, of which no level is told; None: it is for another task.
         licence: Licence of the weights and its holder.
         source: Where the weights come from.
         training: Model card of a network trained here: option file, data, steps, seed, hours, hardware, entry of the
@@ -46,11 +50,13 @@ class Row:
     neuron: str
     T: int | None
     D: int | None
-    noise: float | list[float] | str
     licence: str
     source: str
+    noise: float | list[float] | str | None = None
     training: Mapping[str, Any] | None = None
     notes: str = ''
+    does: Task = 'denoise'
+    default: bool = False
 
     @property
     def path(self) -> Path:
@@ -65,7 +71,7 @@ class Row:
     @property
     def card(self) -> Card:
         """What its weight file would say of itself; those that ship are older than that."""
-        return Card(self.network, self.noise, licence=self.licence)
+        return Card(self.network, self.noise, licence=self.licence, task=self.does)
 
     def contrast_for(self, sigma: float | None) -> float:
         """Factor on the contrast of pictures with noise ``sigma`` that gives them the one level the network was trained
@@ -112,3 +118,21 @@ def default_name(channels: int = 3, sigma: float | None = None) -> str:
     else:
         wanted = ['spikerir_small_gray25'] if channels == 1 else [f'spikerir_small_color{sigma:g}']
     return next(name for name in (*wanted, 'spikerir_small_colorblind', 'ffdnet_color') if name in shipped)
+
+
+def default_of_task(task: Task, channels: int = 3) -> str:
+    """Name of the network that ``restore`` runs for a task other than noise when none is named.
+
+    Args:
+        task: What is to be done.
+        channels: Of the picture: where there are students of as many, it is one of them.
+
+    Raises:
+        UserError: No network ships for it.
+    """
+    students = [row for row in rows() if row.does == task and row.role == 'student']
+    if not students:
+        raise UserError(f'no network for --task {task} ships yet; train one with an option file that says task: {task} '
+                        'and give its weight file as --weights FILE or -n FILE.')
+    fitting = [row for row in students if row.network.get('in_ch', 3) == channels] or students
+    return next((row for row in fitting if row.default), fitting[0]).name
