@@ -19,6 +19,7 @@ from basicsr_snn.compat import (
     resuming,
     scoring,
     tensorboard,
+    wandb,
 )
 
 BEFORE_IMPORT = (imports.define_missing_torchvision_ops, imports.alias_functional_tensor)
@@ -49,6 +50,7 @@ REPAIRS = (
     pictures.remember_name,
     pictures.decode_named_file,
     tensorboard.say_why_tensorboard_cannot_start,
+    wandb.begin_a_run_of_wandb,
 )
 _applied = False
 

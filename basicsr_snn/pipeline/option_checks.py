@@ -221,7 +221,8 @@ def _check_wandb(check: BlockCheck, logger: Mapping[str, Any]) -> None:
     if logger.get('use_tb_logger') is False:
         check.mistakes.append('logger: wandb has a project, but use_tb_logger is false, and it is the log of '
                               'TensorBoard that is copied there; write use_tb_logger: true.')
-    if importlib.util.find_spec('wandb') is None:
+    spec = importlib.util.find_spec('wandb')
+    if spec is None or spec.origin is None:  # a folder of runs is no package
         check.mistakes.append('logger: wandb has a project, but the package wandb is not installed; type pip install '
                               'wandb, or write project: ~.')
 
