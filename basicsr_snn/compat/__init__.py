@@ -8,6 +8,7 @@ before or after ``import basicsr``.
 from basicsr_snn.compat import (
     archiving,
     checkpoints,
+    datasets,
     distributed,
     imports,
     lmdb,
@@ -19,6 +20,7 @@ from basicsr_snn.compat import (
     resuming,
     scoring,
     tensorboard,
+    vgg,
     wandb,
 )
 
@@ -51,6 +53,8 @@ REPAIRS = (
     pictures.decode_named_file,
     tensorboard.say_why_tensorboard_cannot_start,
     wandb.begin_a_run_of_wandb,
+    vgg.read_vgg_from_a_file,
+    datasets.say_what_is_wrong_with_a_dataset,
 )
 _applied = False
 

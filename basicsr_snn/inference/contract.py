@@ -3,14 +3,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC
-from functools import cached_property
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import restored_on_multiple
+from basicsr_snn.inference.probing import probe
 
 
 class Restorer(nn.Module, ABC):
@@ -54,6 +53,10 @@ class Restorer(nn.Module, ABC):
         """The network whose module paths people name in hints: this one, or the one that is wrapped."""
         return self
 
+    def require_pictures(self) -> None:
+        """Raise a ``UserError`` where this restores no single pictures, as some networks that are wrapped."""
+        _ = self.in_ch
+
     def fold(self) -> Self:
         """Bring the network, in place, into the form that ships: amplitudes and normalisation folded into convolutions.
 
@@ -74,9 +77,15 @@ class Restorer(nn.Module, ABC):
 class WrappedNetwork(Restorer):
     """The contract around a network that does not state it, or around torch's wrapper for several devices.
 
+    A network that does not state it is tried once: its channels, its scale, and what sides it needs a multiple of, to
+    which pictures are then padded.
+
     Args:
         net: The network; it is trained, saved and hooked as ever.
         window: Pictures are padded to a multiple of this, as BasicSR's ``SwinIRModel`` pads them to ``window_size``.
+
+    Attributes:
+        padded_to: What sides are padded to a multiple of out here; 1 where the network pads them itself, or needs not.
     """
 
     def __init__(self, net: nn.Module, window: int = 1) -> None:
@@ -88,13 +97,20 @@ class WrappedNetwork(Restorer):
             self.takes_sigma, self.receptive_field = inner.takes_sigma, inner.receptive_field
             self.carries_weights, self.exit_tolerance = inner.carries_weights, inner.exit_tolerance
             self.mirrors_ends, self.compiles_sizes = inner.mirrors_ends, inner.compiles_sizes
+            self._channels: int | None = inner.in_ch
+        elif found := probe(inner, window):
+            self._channels, self.scale, window = found.channels, found.scale, found.multiple
+        else:  # its features may teach all the same
+            self._channels = None
         self.multiple_of = math.lcm(self.multiple_of, window)
-        self._window = window
+        self.padded_to = window
 
-    @cached_property
-    def in_ch(self) -> int:  # type: ignore[override]  # found out when it is asked for: it takes a forward
-        inner = bare(self.net)
-        return inner.in_ch if isinstance(inner, Restorer) else _channels_of(inner)
+    @property
+    def in_ch(self) -> int:  # type: ignore[override]
+        if self._channels is None:
+            raise UserError(f'{type(self.network).__name__} does not turn a colour or grey picture into one of the '
+                            'same or a whole multiple of its size; give a network that restores single pictures.')
+        return self._channels
 
     @property
     def network(self) -> nn.Module:
@@ -104,7 +120,7 @@ class WrappedNetwork(Restorer):
         def restored(padded: Tensor) -> Tensor:
             return self.net(padded, sigma=sigma) if self.takes_sigma and sigma is not None else self.net(padded)
 
-        return restored_on_multiple(restored, picture, self._window)
+        return restored_on_multiple(restored, picture, self.padded_to)
 
     def fold(self) -> Self:
         inner = bare(self.net)
@@ -134,22 +150,6 @@ def bare(net: nn.Module) -> nn.Module:
     """The network inside torch's data-parallel wrappers."""
     wrappers = nn.DataParallel | nn.parallel.DistributedDataParallel
     return net.module if isinstance(net, wrappers) else net
-
-
-def _channels_of(net: nn.Module) -> int:
-    """Channels of the pictures that a network restores, by trying it: architectures name that option in many ways."""
-    device = next((tensor.device for tensor in net.parameters()), torch.device('cpu'))
-    for channels in (3, 1):
-        probe = torch.zeros(1, channels, 64, 64, device=device)
-        try:
-            with torch.no_grad():
-                answer = net(probe)
-        except (RuntimeError, ValueError):
-            continue
-        if answer.shape == probe.shape:
-            return channels
-    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of the same size; give a '
-                    'network for restoration at scale 1.')
 
 
 def is_built_with_weights(arch: object) -> bool:
