@@ -20,7 +20,11 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.enlarging import at_size_of
 from basicsr_snn.images.scoring import eight_bits, psnr, ssim
+
+INPUT = 'input'
+"""What the row of the degraded pictures is called."""
 
 TIMED_RUNS = 3
 SLOW = 10.0
@@ -62,6 +66,12 @@ def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[
     return Row(candidate.name, candidate.arch, **_means(scores), **cost_columns(report),
                s_per_mpx=seconds_per_megapixel(restorer, given, sigma),
                peak_mb=peak_megabytes(restorer, given, sigma), details=cost_details(report))
+
+
+def measure_input(pictures: EvaluationSet) -> Row:
+    """The row of the degraded pictures themselves, which cost nothing; smaller ones are enlarged by interpolation."""
+    scores = [_scores(at_size_of(given, clean), clean) for given, clean, _ in pictures]
+    return Row(INPUT, INPUT, **_means(scores))
 
 
 def check_answer(restored: Tensor, clean: Tensor, who: str = 'it') -> None:
