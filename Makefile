@@ -17,13 +17,13 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 setup: $(VENV)/ready
 
 # torch first, then the rest without build isolation: BasicSR's build would fetch a second torch of its own.
-# BasicSR brings tb-nightly, SpikingJelly tensorboard. Both own the same files, and beside each other neither starts.
+# BasicSR brings tb-nightly, SpikingJelly tensorboard, which own the same files: here tb-nightly alone is kept.
 $(VENV)/ready: setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --constraint constraints.txt torch torchvision "setuptools>=77.0.3" wheel cython numpy
+	$(PIP) install --constraint constraints.txt torch torchvision "setuptools>=77.0.3,<82" wheel cython numpy
 	$(PIP) install --constraint constraints.txt --no-build-isolation --editable ".[dev]"
-	$(PIP) uninstall --yes tb-nightly tensorboard
-	$(PIP) install --constraint constraints.txt tensorboard
+	$(PIP) uninstall --yes tensorboard tb-nightly
+	$(PIP) install --constraint constraints.txt tb-nightly
 	touch $@
 
 demo: $(VENV)/ready

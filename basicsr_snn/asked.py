@@ -1,4 +1,4 @@
-"""Whether the command was started to tell about itself only."""
+"""Whether this process asks so little of the package that nothing of torch is needed."""
 from __future__ import annotations
 
 import sys
@@ -11,9 +11,15 @@ QUESTIONS = ('-h', '--help', '--version', COMPLETION)
 
 
 def only_about_itself() -> bool:
-    """Whether this process is the command and has one of these arguments: then nothing of torch is needed."""
+    """Whether this process is the command and has one of these arguments, or is TensorBoard's program, which imports
+    :mod:`basicsr_snn.tensorboard_start`: then nothing of torch is needed."""
     asked = any(argument.partition('=')[0] in QUESTIONS for argument in sys.argv[1:])
-    return asked and _is_the_command()
+    return asked and _is_the_command() or _is_tensorboard()
+
+
+def _is_tensorboard() -> bool:
+    program = Path(sys.argv[0])
+    return program.name in ('tensorboard', 'tensorboard.exe') or program.parts[-2:] == ('tensorboard', 'main.py')
 
 
 def _is_the_command() -> bool:

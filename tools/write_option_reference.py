@@ -38,11 +38,12 @@ OUR_MODELS = ('SNNModel', 'ANNSNNDistillModel')
 OURS = {
     'dataset': ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RainStreaksDataset', 'BorrowedRainDataset',
                 'JPEGDataset', 'MotionBlurDataset', 'RealPairsDataset', 'SuperResolutionDataset', 'MixedDataset',
-                'PairedImageDataset'),
+                'PairedImageDataset', 'SingleImageDataset'),
     'network': ('SpikerIR', 'ESDNet', 'DnCNN', 'FFDNet', 'PretrainedANN'),
     'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'DSRIFNode', 'relu',
                'linear'),
-    'loss': ('L1Loss', 'MSELoss', 'CharbonnierLoss', 'FFTLoss', 'SpikeRateLoss', 'FeatureHintLoss', 'BlurredHintLoss'),
+    'loss': ('L1Loss', 'MSELoss', 'CharbonnierLoss', 'FFTLoss', 'PerceptualLoss', 'SpikeRateLoss',
+             'FeatureHintLoss', 'BlurredHintLoss'),
     'scheduler': ('CosineAnnealingRestartLR', 'MultiStepRestartLR'),
     'metric': ('calculate_psnr', 'calculate_ssim'),
 }

@@ -10,6 +10,7 @@ import torch
 from basicsr.data import build_dataset
 from torch import Tensor
 
+from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.limits import OPTION, allow_megapixels
 from basicsr_snn.pipeline.option_files import keep_datasets, read_options
@@ -32,6 +33,7 @@ class EvaluationSet:
 
     def __init__(self, blocks: Mapping[str, Mapping[str, Any]], limit: int | None = None) -> None:
         self.names = [str(block.get('name', phase)) for phase, block in blocks.items()]
+        self._roots = [block.get('dataroot_gt') for block in blocks.values()]
         self.datasets = [_dataset(phase, block) for phase, block in blocks.items()]
         self.counts = [len(dataset) if limit is None else min(limit, len(dataset)) for dataset in self.datasets]
         if not len(self):
@@ -65,6 +67,15 @@ class EvaluationSet:
                     digest.update(str(tuple(tensor.shape)).encode())
                     digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+    def folders(self) -> list[tuple[str, Path | None]]:
+        """Name of each dataset, and the folder of its clean pictures where it names one."""
+        return [(name, Path(root) if root else None) for name, root in zip(self.names, self._roots, strict=True)]
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether how far a degraded picture is from its clean one is seen from the pictures only."""
+        return not all(isinstance(dataset, GaussianDenoisingDataset) for dataset in self.datasets)
 
     def describe(self) -> str:
         """Names of the datasets with how many pictures of each."""

@@ -20,7 +20,11 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.enlarging import at_size_of
 from basicsr_snn.images.scoring import eight_bits, quality
+
+INPUT = 'input'
+"""What the row of the degraded pictures is called."""
 
 TIMED_RUNS = 3
 SLOW = 10.0
@@ -52,7 +56,7 @@ def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[
             restored = restorer(given, sigma)
         check_answer(restored, clean)
         if candidate.trained:
-            scores.append(quality(eight_bits(restored), eight_bits(clean), max(1, clean.shape[-1] // given.shape[-1])))
+            scores.append(_quality(restored, given, clean))
         on_picture()
     given, _, sigma = next(islice(pictures, 1))
     if counter is None:
@@ -62,6 +66,16 @@ def measure(candidate: Candidate, pictures: EvaluationSet, on_picture: Callable[
     return Row(candidate.name, candidate.arch, **_means(scores), **cost_columns(report),
                s_per_mpx=seconds_per_megapixel(restorer, given, sigma),
                peak_mb=peak_megabytes(restorer, given, sigma), details=cost_details(report))
+
+
+def measure_input(pictures: EvaluationSet) -> Row:
+    """The row of the degraded pictures themselves, which cost nothing; smaller ones are enlarged by interpolation."""
+    scores = [_quality(at_size_of(given, clean), given, clean) for given, clean, _ in pictures]
+    return Row(INPUT, INPUT, **_means(scores))
+
+
+def _quality(answer: Tensor, given: Tensor, clean: Tensor) -> tuple[float, float]:
+    return quality(eight_bits(answer), eight_bits(clean), max(1, clean.shape[-1] // given.shape[-1]))
 
 
 def check_answer(restored: Tensor, clean: Tensor, who: str = 'it') -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from basicsr_snn.bench.evaluation_set import EvaluationSet
     from basicsr_snn.bench.row import Row
     from basicsr_snn.bench.row_cache import RowCache
+    from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 PLOT_FORMATS = ('.png', '.pdf', '.svg')
 
@@ -37,7 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('-n', '--name', nargs='+', default=[], metavar='NAME',
                         help='shipped networks (all names: basicsr-snn list), or weight files that say which network '
                              'they are of')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='W', help='such weight files, as with -n')
+    parser.add_argument('--weights', nargs='+', default=[], metavar='W',
+                        help='such weight files, as with -n; beside one -opt also files of its network_g that do not '
+                             'say so themselves')
     parser.add_argument('--bm3d', action='store_true',
                         help='add BM3D, the classical reference (pip install bm3d: for non-commercial use only)')
     parser.add_argument('--views', type=int, default=1, choices=VIEWS,
@@ -68,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from basicsr.utils import get_root_logger
     from rich.console import Console
 
+    from basicsr_snn.bench.measuring import measure_input
     from basicsr_snn.bench.row_cache import RowCache
     from basicsr_snn.bench.tables import console_table
 
@@ -80,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
         candidates = _candidates(args)
         pictures = _pictures(args, console)
         cache = RowCache(None if args.no_cache else args.cache, '' if args.no_cache else pictures.fingerprint())
-        rows = _rows(candidates, pictures, cache, console)
+        rows = [measure_input(pictures)] if pictures.are_pairs else []
+        rows += _rows(candidates, pictures, cache, console)
     finally:
         logger.setLevel(logging.INFO)
     shown = Console()
@@ -120,15 +125,23 @@ def _writing(file: Path) -> Iterator[None]:
 
 def _candidates(args: argparse.Namespace) -> list[Candidate]:
     from basicsr_snn.bench.candidates import BM3DCandidate, PlacedCandidate, with_own_names
-    from basicsr_snn.pipeline.option_files import network_of_option_file
-    from basicsr_snn.zoo.trained_network import named_network, network_of_weight_file
 
-    networks = [network.with_views(args.views)
-                for network in (*map(network_of_option_file, args.opt), *map(named_network, args.name),
-                                *map(network_of_weight_file, args.weights))]
+    networks = [network.with_views(args.views) for network in _networks(args)]
     named = with_own_names(networks)
     placed = named if args.engine == 'torch' else [PlacedCandidate(network, args.engine) for network in named]
     return [*placed, *([BM3DCandidate()] if args.bm3d else [])]
+
+
+def _networks(args: argparse.Namespace) -> list[TrainedNetwork]:
+    from basicsr_snn.pipeline.option_files import network_of_option_file
+    from basicsr_snn.zoo.trained_network import named_network, network_beside
+
+    of_options = [network_of_option_file(file) for file in args.opt]
+    only = of_options[0] if len(of_options) == 1 else None
+    of_weights = [network_beside(file, only) for file in args.weights]
+    if only and not only.trained and any(one.network is only.network for one in of_weights):
+        of_options = []  # its rows are those of the weights that it lacks
+    return [*of_options, *map(named_network, args.name), *of_weights]
 
 
 def _pictures(args: argparse.Namespace, console: Console) -> EvaluationSet:
@@ -162,6 +175,9 @@ def _rows(candidates: list[Candidate], pictures: EvaluationSet, cache: RowCache,
             rows.append(_row(candidate, pictures, cache, console, lambda: bar.advance(task)))
             if rows[-1].error:
                 _say(console, f'{candidate.name} failed: {rows[-1].error}')
+            elif not candidate.trained:
+                _say(console, f'{candidate.name} is untrained, since no weights were named: its costs are measured, '
+                              'not its quality')
         bar.update(task, completed=len(candidates) * len(pictures))
     return rows
 

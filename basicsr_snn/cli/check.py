@@ -5,6 +5,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from basicsr_snn.cli.network_arguments import add_network_in_place_arguments, network_in_place
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``check``."""
@@ -15,6 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                     'nothing.')
     parser.add_argument('-opt', required=True, metavar='X.yml', help='option file of a training or a test')
     parser.add_argument('--force_yml', nargs='+', metavar='K:K=V', help='options that replace those of the file')
+    add_network_in_place_arguments(parser)
     parser.add_argument('--max_parameters', metavar='N', help='largest number of parameters of a network '
                         '(default: 1e9, or the environment variable BASICSR_SNN_MAX_PARAMETERS)')
     parser.add_argument('--paths', choices=('student', 'teacher'),
@@ -32,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         allow_parameters(checked_parameters(args.max_parameters, '--max_parameters'))
     if args.paths:
         _print_paths(args)
-    _print_columns(check_option_file(args.opt, args.force_yml))
+    _print_columns(check_option_file(args.opt, args.force_yml, network_in_place(args)))
     sys.stdout.write(f'{args.opt} is good.\n')
     return 0
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser(argv).parse_args(argv)
+        args = _parsed(argv)
         _require_option_files(args)
         return _verb(args.verb).run(args)
     except (UserError, MachineError) as error:
@@ -60,6 +61,15 @@ def _parser(argv: Sequence[str]) -> _Parser:
     for verb in _verbs_to_parse(argv):
         _verb(verb).add_parser(subparsers)
     return parser
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a verb; those that it does not know are refused with its own help, not that of all verbs."""
+    args, unknown = _parser(argv).parse_known_args(argv)
+    if unknown:
+        raise UserError(f'unrecognized arguments: {" ".join(unknown)}; all options: {PROGRAM} {args.verb} --help.')
+    args.command = shlex.join([PROGRAM, *argv])
+    return args
 
 
 def _verbs_to_parse(argv: Sequence[str]) -> Sequence[str]:

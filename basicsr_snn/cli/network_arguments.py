@@ -28,6 +28,31 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
                              'alone one that says which network it is of')
 
 
+def add_network_in_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``-n`` and ``--weights`` to a command that works on the whole of an option file."""
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument('-n', '--name', metavar='NAME',
+                         help=f'{NAME_HELP}, instead of the network_g of the option file')
+    network.add_argument('--weights', type=Path, metavar='W',
+                         help='weight file of that network_g, or, where the option file has none, one that says which '
+                              'network it is of (default: path: pretrain_network_g)')
+
+
+def network_in_place(args: argparse.Namespace) -> TrainedNetwork | None:
+    """What the arguments name in place of the network of the option file; None: nothing."""
+    from basicsr_snn.pipeline.option_files import network_of_option_file, read_options
+    from basicsr_snn.zoo.trained_network import named_network, network_of_weight_file
+
+    if not (args.name or args.weights):
+        return None
+    options = read_options(args.opt)  # whose modules may hold the architecture
+    if args.name:
+        return named_network(args.name)
+    if 'network_g' not in options:
+        return network_of_weight_file(args.weights)
+    return network_of_option_file(args.opt).with_weights(args.weights)
+
+
 def add_engine_argument(parser: argparse.ArgumentParser, default: str, what: str) -> None:
     """Add ``--engine``."""
     parser.add_argument('--engine', choices=ENGINES, default=default, help=f'where networks run (default: {what})')

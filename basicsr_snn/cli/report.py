@@ -52,14 +52,17 @@ def run(args: argparse.Namespace) -> int:
     logger.setLevel(logging.WARNING)
     try:
         trained = trained_network(args)
-        found = _examine(trained, _pictures(args, trained))
+        pictures = _pictures(args, trained)
+        found = _examine(trained, pictures)
     finally:
         logger.setLevel(logging.INFO)
+    from basicsr_snn.report.origin import origin_of
     from basicsr_snn.report.page import render
 
+    origin = origin_of(args.command, trained.known_card().licence, pictures.folders())
     file = args.output / f'{re.sub(r"[^0-9A-Za-z_.-]+", "_", trained.name)}.html'
     try:
-        file.write_text(render(found), encoding='utf-8')
+        file.write_text(render(found, origin), encoding='utf-8')
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error}); give another folder as -o.') from error
     sys.stdout.write(f'{trained.name} on {found.pictures}: {found.mean("psnr"):.2f} dB; written to {file}\n')

@@ -8,6 +8,7 @@ before or after ``import basicsr``.
 from basicsr_snn.compat import (
     archiving,
     checkpoints,
+    datasets,
     distributed,
     imports,
     lmdb,
@@ -20,6 +21,8 @@ from basicsr_snn.compat import (
     resuming,
     scoring,
     tensorboard,
+    vgg,
+    wandb,
 )
 
 BEFORE_IMPORT = (imports.define_missing_torchvision_ops, imports.alias_functional_tensor)
@@ -52,6 +55,9 @@ REPAIRS = (
     pictures.remember_name,
     pictures.decode_named_file,
     tensorboard.say_why_tensorboard_cannot_start,
+    wandb.begin_a_run_of_wandb,
+    vgg.read_vgg_from_a_file,
+    datasets.say_what_is_wrong_with_a_dataset,
 )
 _applied = False
 

@@ -50,6 +50,9 @@ class FrozenTeachers(Teaching):
         if not self.hints and self.output_loss is None:
             raise UserError('The distill: block has no hints, no tails and no output, so nothing would be distilled; '
                             'add one.')
+        for name, teacher in self.teachers.items():
+            if self.output_loss or any(hint.tail and hint.of == name for hint in self.hints):
+                teacher.require_pictures()
         names = [hint.name for hint in self.hints]
         if len(set(names)) < len(names):
             raise UserError(f'Hints and tails need names of their own, but distill: has {", ".join(names)}.')

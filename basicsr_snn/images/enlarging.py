@@ -72,3 +72,9 @@ def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
     picture = torch.from_numpy(to_float(pixels)).permute(2, 0, 1).unsqueeze(0)
     larger = BicubicEnlargement(scale)(picture)[0].permute(1, 2, 0).numpy()
     return larger if np.issubdtype(pixels.dtype, np.floating) else to_integers(larger, 8 * pixels.dtype.itemsize)
+
+
+def at_size_of(picture: Tensor, clean: Tensor) -> Tensor:
+    """A degraded picture (1, C, H, W) at the size of the clean one: as it is, or enlarged by a whole factor."""
+    scale = clean.shape[-1] // picture.shape[-1]
+    return picture if scale <= 1 else BicubicEnlargement(scale)(picture)

@@ -32,7 +32,11 @@ def usual_device() -> str:
 
 def to_channels_last(net: Net, device: torch.device | None = None) -> Net:
     """The network itself with its weights in channels_last memory, on ``device`` (None: where it is)."""
-    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    net.to(device)
+    for tensor in (*net.parameters(), *net.buffers()):
+        if tensor.dim() == 4:  # torch's own way to say so fails on weights of three dimensions in space
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return net
 
 
 def deployed(net: nn.Module, window: int = 1) -> Restorer:

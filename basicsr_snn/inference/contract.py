@@ -3,19 +3,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import restored_on_multiple
-
-PROBE = 64
-"""Side in pixels of the picture that an unknown network is tried on."""
+from basicsr_snn.inference.probing import probe
 
 
 class Restorer(nn.Module, ABC):
@@ -67,6 +61,10 @@ class Restorer(nn.Module, ABC):
         """The network whose module paths people name in hints: this one, or the one that is wrapped."""
         return self
 
+    def require_pictures(self) -> None:
+        """Raise a ``UserError`` where this restores no single pictures, as some networks that are wrapped."""
+        _ = self.in_ch
+
     def fold(self) -> Self:
         """Bring the network, in place, into the form that ships: amplitudes and normalisation folded into convolutions.
 
@@ -87,9 +85,15 @@ class Restorer(nn.Module, ABC):
 class WrappedNetwork(Restorer):
     """The contract around a network that does not state it, or around torch's wrapper for several devices.
 
+    A network that does not state it is tried once: its channels, its scale, and what sides it needs a multiple of, to
+    which pictures are then padded.
+
     Args:
         net: The network; it is trained, saved and hooked as ever.
         window: Pictures are padded to a multiple of this, as BasicSR's ``SwinIRModel`` pads them to ``window_size``.
+
+    Attributes:
+        padded_to: What sides are padded to a multiple of out here; 1 where the network pads them itself, or needs not.
     """
 
     def __init__(self, net: nn.Module, window: int = 1) -> None:
@@ -101,27 +105,21 @@ class WrappedNetwork(Restorer):
             self.takes_sigma, self.receptive_field = inner.takes_sigma, inner.receptive_field
             self.carries_weights, self.exit_tolerance = inner.carries_weights, inner.exit_tolerance
             self.mirrors_ends, self.compiles_sizes = inner.mirrors_ends, inner.compiles_sizes
+            self._channels: int | None = inner.in_ch
+            self.out_ch, self.scale = inner.out_ch, inner.scale
+        elif found := probe(inner, window):
+            self._channels, self.scale, window = found.channels, found.scale, found.multiple
+        else:  # its features may teach all the same
+            self._channels = None
         self.multiple_of = math.lcm(self.multiple_of, window)
-        self._window = window
+        self.padded_to = window
 
-    @cached_property
-    def _tried(self) -> tuple[int, int, int]:
-        inner = bare(self.net)
-        if isinstance(inner, Restorer):
-            return inner.in_ch, inner.written_channels, inner.scale
-        return _channels_and_scale_of(inner)
-
-    @cached_property
-    def in_ch(self) -> int:  # type: ignore[override]  # found out when it is asked for: it takes a forward
-        return self._tried[0]
-
-    @cached_property
-    def out_ch(self) -> int:  # type: ignore[override]  # as in_ch
-        return self._tried[1]
-
-    @cached_property
-    def scale(self) -> int:  # type: ignore[override]  # as in_ch
-        return self._tried[2]
+    @property
+    def in_ch(self) -> int:  # type: ignore[override]
+        if self._channels is None:
+            raise UserError(f'{type(self.network).__name__} does not turn a colour or grey picture into one of the '
+                            'same or a whole multiple of its size; give a network that restores single pictures.')
+        return self._channels
 
     @property
     def network(self) -> nn.Module:
@@ -131,7 +129,7 @@ class WrappedNetwork(Restorer):
         def restored(padded: Tensor) -> Tensor:
             return self.net(padded, sigma=sigma) if self.takes_sigma and sigma is not None else self.net(padded)
 
-        return restored_on_multiple(restored, picture, self._window)
+        return restored_on_multiple(restored, picture, self.padded_to)
 
     def fold(self) -> Self:
         inner = bare(self.net)
@@ -161,37 +159,6 @@ def bare(net: nn.Module) -> nn.Module:
     """The network inside torch's data-parallel wrappers."""
     wrappers = nn.DataParallel | nn.parallel.DistributedDataParallel
     return net.module if isinstance(net, wrappers) else net
-
-
-def _channels_and_scale_of(net: nn.Module) -> tuple[int, int, int]:
-    """Channels that a network reads and writes and by how much it enlarges, by trying it in eval mode: architectures
-    name these options in many ways."""
-    device = next((tensor.device for tensor in net.parameters()), torch.device('cpu'))
-    for channels in (3, 1):
-        probe = torch.zeros(1, channels, PROBE, PROBE, device=device)
-        try:
-            with torch.no_grad(), _in_eval_mode(net):
-                answer = net(probe)
-        except (RuntimeError, ValueError):
-            continue
-        if isinstance(answer, Tensor) and answer.dim() == 4 and answer.shape[2] == answer.shape[3] > 0:
-            factor, rest = divmod(answer.shape[3], PROBE)
-            if factor and not rest:
-                return channels, answer.shape[1], factor
-    raise UserError(f'{type(net).__name__} does not turn a colour or grey picture into one of its size or of '
-                    'a multiple of it; give a network for restoration.')
-
-
-@contextmanager
-def _in_eval_mode(net: nn.Module) -> Iterator[None]:
-    """Context in which a trial leaves no trace in batch statistics."""
-    training = [module for module in net.modules() if module.training]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def is_built_with_weights(arch: object) -> bool:

@@ -112,6 +112,7 @@ class SNNModel(SRModel):
         train_opt = self.opt['train']
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.cri_rate = build_loss(train_opt['rate_opt']).to(self.device) if train_opt.get('rate_opt') else None
+        self.restorer.require_pictures()
         self.refuse_phase_coding()
         self.tandem = Tandem(train_opt['tandem']) if train_opt.get('tandem') else None
         if train_opt.get('every_step'):
@@ -310,7 +311,9 @@ class SNNModel(SRModel):
     def network_to_deploy(self) -> Restorer:
         """The network that ships: the moving average where there is one, folded."""
         net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
-        return deployed(net, self.window)
+        restorer = deployed(net, self.window)
+        restorer.require_pictures()
+        return restorer
 
     def nondist_validation(self, dataloader: DataLoader, current_iter: int | str, tb_logger: Any,
                            save_img: bool) -> None:

@@ -15,8 +15,10 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from torch.utils.data import DataLoader
 
 from basicsr_snn.compat.replacing import replaces
+from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
 from basicsr_snn.data.loaders import require_pictures
 from basicsr_snn.data.picture_pairs import PictureDataset
+from basicsr_snn.models.input_scores import InputScores
 
 TRUTH = 'img2'
 """What BasicSR's metrics call the clean picture."""
@@ -56,11 +58,13 @@ class NamedPictures:
         loader: The loader.
         names: Names given so far.
         forget_truth: Called before a picture without truth, since BasicSR's models keep that of the one before.
+        inputs: Scores each picture as it is given; None: these scores are not wanted.
     """
 
-    def __init__(self, loader: Any, names: SavedNames, forget_truth: Callable[[], None]) -> None:
+    def __init__(self, loader: Any, names: SavedNames, forget_truth: Callable[[], None],
+                 inputs: InputScores | None = None) -> None:
         self.dataset = loader.dataset
-        self._loader, self._names, self._forget_truth = loader, names, forget_truth
+        self._loader, self._names, self._forget_truth, self._inputs = loader, names, forget_truth, inputs
         for path in picture_paths(self.dataset):  # all at once, so that each process gives the same names
             names.name(self.dataset.opt['name'], path)
 
@@ -71,6 +75,8 @@ class NamedPictures:
         for data in self._loader:
             if 'gt' not in data:
                 self._forget_truth()
+            elif self._inputs:
+                self._inputs.add(data)
             name = self._names.name(self.dataset.opt['name'], data['lq_path'][0])
             yield {**data, 'lq_path': [f'{name}.png']}
 
@@ -97,6 +103,14 @@ def metrics_without_truth(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str,
             if TRUTH not in inspect.signature(METRIC_REGISTRY.get(metric['type'])).parameters}
 
 
+def _input_scores(model: Any, dataset: Any) -> InputScores | None:
+    """A test on pairs tells how good the given pictures are; the noise that is added to clean ones tells it itself."""
+    metrics = model.opt['val'].get('metrics')
+    if model.opt['is_train'] or not metrics or isinstance(dataset, GaussianDenoisingDataset) or not has_truth(dataset):
+        return None
+    return InputScores(metrics)
+
+
 _names: WeakKeyDictionary[Any, dict[str, SavedNames]] = WeakKeyDictionary()
 
 
@@ -118,6 +132,10 @@ def save_and_score_each_picture(upstream: Callable[..., None], model: Any, datal
             left_out = ', '.join(metric for metric in metrics if metric not in kept)
             if left_out:
                 get_root_logger().warning(f'{name} has no clean pictures, and {left_out} cannot be had without.')
-        upstream(model, NamedPictures(dataloader, names, lambda: model.__dict__.pop('gt', None)), *arguments, **more)
+        inputs = _input_scores(model, dataset)
+        pictures = NamedPictures(dataloader, names, lambda: model.__dict__.pop('gt', None), inputs)
+        upstream(model, pictures, *arguments, **more)
+        if inputs:
+            get_root_logger().info(inputs.describe(name))
     finally:
         model.opt['val'] = options

@@ -26,8 +26,10 @@ from basicsr_snn.finite import check_answer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
 from basicsr_snn.pipeline.run import pipeline_arguments
+from basicsr_snn.pipeline.untrained import UNTRAINED, names_weights
 from basicsr_snn.plugins.installed import import_plugins
 from basicsr_snn.plugins.own_modules import KEY, import_own_modules
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 FORWARD_SIZE = 64
 """Largest side in pixels of the picture that is run through the network alone."""
@@ -38,12 +40,14 @@ CROPS = 2
 Report = list[tuple[str, str]]
 
 
-def check_option_file(file: str | Path, force: list[str] | None = None) -> Report:
+def check_option_file(file: str | Path, force: list[str] | None = None,
+                      network: TrainedNetwork | None = None) -> Report:
     """Check one option file.
 
     Args:
         file: Option file of a training or a test.
         force: Entries ``key:key=value`` that replace options of the file.
+        network: What is checked in place of its ``network_g`` and the weights of that.
 
     Returns:
         What was found, as pairs of name and finding.
@@ -53,7 +57,7 @@ def check_option_file(file: str | Path, force: list[str] | None = None) -> Repor
     """
     training = 'train' in read_options(file)
     with pipeline_arguments(['-opt', str(file), *(['--force_yml', *force] if force else [])]):
-        options, _ = parse_checked_options(str(Path.cwd()), is_train=training)
+        options, _ = parse_checked_options(str(Path.cwd()), training, network)
     options['root_path'] = str(Path.cwd())
     get_root_logger().setLevel(logging.WARNING)
     imported = [('plugin', str(plugin)) for plugin in import_plugins()]
@@ -80,6 +84,8 @@ def _try_out(options: dict[str, Any]) -> Report:
         return [*report, (options['model_type'], 'was built, but not run: it is no SRModel')]
     report.append(('network_g', f'{type(model.get_bare_model(model.net_g)).__name__}, '
                    f'{sum(p.numel() for p in model.net_g.parameters()):,d} parameters'))
+    if not options['is_train'] and not names_weights(options):
+        report.append(('weights', UNTRAINED))
     report += [('distill', line) for line in _hints(model)]
     with _tried('restoring the first picture'):
         report.append(('forward', _run_once(model, next(iter(datasets.values()))[0])))

@@ -24,7 +24,7 @@ from basicsr_snn.pipeline.option_blocks.built import block_of, known, registered
 from basicsr_snn.pipeline.option_blocks.wording import shown
 from basicsr_snn.pipeline.other_models import check_other_model
 
-PATHS = ('dataroot', 'meta_info', 'pretrain_', 'resume_state', 'path', 'load_path')
+PATHS = ('dataroot', 'meta_info', 'pretrain_', 'resume_state', 'path', 'load_path', 'vgg_path')
 """How keys begin whose values are paths."""
 
 LONGEST_PATH, LONGEST_NAME = 4000, 255
@@ -61,6 +61,7 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parse
         check_other_model(check, options, models.get(str(name)))
     if reads_datasets:
         _check_pairs(check, options)
+    _check_phases(check, options.get('datasets'), 'train' in options)
     _check_dataset_names(check, options.get('datasets'))
     if not check.mistakes:
         _check_paths(check, options)
@@ -122,14 +123,8 @@ def _check_datasets(check: BlockCheck, datasets: Any, training: bool) -> None:
         return
     if not datasets:
         check.mistakes.append('datasets must hold at least one dataset, such as `test_1: {name: CBSD68, type: ...}`.')
-    phases = ('train', 'val') if training else ('test', 'val')
-    for phase, block in datasets.items():
-        where = f'datasets: {phase}'
-        if str(phase).split('_')[0] not in phases or str(phase).startswith('train_'):
-            check.mistakes.append(f'{where} is no phase of a {"training" if training else "test"}; write '
-                                  f'{" or ".join(phases)}, and {phases[1]}_2 for another.')
-        elif phase == 'train' and isinstance(block, Mapping):
-            check.required_keys(block, where, ('batch_size_per_gpu', 'num_worker_per_gpu'))
+    if isinstance(datasets.get('train'), Mapping) and training:
+        check.required_keys(datasets['train'], 'datasets: train', ('batch_size_per_gpu', 'num_worker_per_gpu'))
     for place, block in _with_mixed_in(datasets):
         if block.get('type') == MixedDataset.__name__ and not place.startswith('train'):
             check.mistakes.append(f'datasets: {place} is a MixedDataset, which is for training; write a data set for '
@@ -140,6 +135,18 @@ def _check_datasets(check: BlockCheck, datasets: Any, training: bool) -> None:
     if training and datasets and 'train' not in datasets:
         check.mistakes.append('datasets lacks a train: block, and the option file has a train: block; add '
                               '`datasets: {train: ...}`.')
+
+
+def _check_phases(check: BlockCheck, datasets: Any, training: bool) -> None:
+    """BasicSR tells data sets apart by their keys, whatever the model is."""
+    phases = ('train', 'val') if training else ('test', 'val')
+    for phase in map(str, datasets if isinstance(datasets, Mapping) else ()):
+        if training and phase.startswith('train_'):
+            check.mistakes.append(f'datasets: {phase} is no phase of a training, which has one training set; write '
+                                  'several into one, `train: {type: MixedDataset, sets: [...]}`.')
+        elif phase.split('_')[0] not in phases or phase.startswith('train_'):
+            check.mistakes.append(f'datasets: {phase} is no phase of a {"training" if training else "test"}; write '
+                                  f'{" or ".join(phases)}, and {phases[1]}_2 for another.')
 
 
 def _check_pairs(check: BlockCheck, options: Mapping[str, Any]) -> None:
@@ -238,7 +245,8 @@ def _check_wandb(check: BlockCheck, logger: Mapping[str, Any]) -> None:
     if logger.get('use_tb_logger') is False:
         check.mistakes.append('logger: wandb has a project, but use_tb_logger is false, and it is the log of '
                               'TensorBoard that is copied there; write use_tb_logger: true.')
-    if importlib.util.find_spec('wandb') is None:
+    spec = importlib.util.find_spec('wandb')
+    if spec is None or spec.origin is None:  # a folder of runs is no package
         check.mistakes.append('logger: wandb has a project, but the package wandb is not installed; type pip install '
                               'wandb, or write project: ~.')
 

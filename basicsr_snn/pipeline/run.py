@@ -21,6 +21,7 @@ from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_optio
 from basicsr_snn.pipeline.processes import watched_processes
 from basicsr_snn.pipeline.run_lock import one_run_of_a_name
 from basicsr_snn.pipeline.stopping import stoppable_training
+from basicsr_snn.pipeline.untrained import say_what_is_untrained
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 
@@ -93,7 +94,8 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
 
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
           one_run_of_a_name(parse) as parse_and_lock,
-          replaced('parse_options', parse_and_lock, 'basicsr.test')):  # unknown keys are refused, other sets left out
+          replaced('parse_options', parse_and_lock, 'basicsr.test'),  # unknown keys are refused, other sets left out
+          say_what_is_untrained):
         basicsr_test.test_pipeline(root_path or os.getcwd())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from basicsr_snn.activity import LayerActivity
 from basicsr_snn.energy import DEFAULT_PRESET, ENERGY_PRESETS, EnergyReport, LayerCount
@@ -19,7 +20,12 @@ SPIKES, FLOATS, TWIN = '#0072b2', '#d55e00', '#8a8a8a'  # told apart under colou
 TEXT = '#010203'
 """Stands for the text colour of the page, light or dark."""
 
-WIDTH = 7.0
+WIDTH = 5.0
+"""In inches. On the width of a phone letters are then still large enough to read."""
+
+MOST_TICKS = 9
+"""Labels on the axis of counts, of which a layer may have 65."""
+
 MOST_LAYERS = 40
 """Layers in the figure of energies."""
 
@@ -37,7 +43,7 @@ def firing_rates(layers: Sequence[LayerActivity]) -> str:
         axes.barh(places, rates, color=SPIKES, height=0.7)
         axes.hlines(places, [layer.channel_rates.min() for layer in layers],
                     [layer.channel_rates.max() for layer in layers], color=TEXT, linewidth=1)
-        axes.set(xlabel='unit spikes for each neuron and step (line: range over channels)', xlim=(0, None))
+        axes.set(xlabel='unit spikes for each neuron and step', xlim=(0, None))
         _name_rows(axes, [layer.name for layer in layers])
 
     return _svg('rates', draw, _height(len(layers)))
@@ -60,7 +66,8 @@ def energies(cost: EnergyReport) -> str:
             axes.plot(twin, places, linestyle='', marker='|', markersize=9, markeredgewidth=2, color=TWIN,
                       label='in the ANN twin')
         axes.set(xlabel=f'nJ for each pixel ({DEFAULT_PRESET}, arithmetic only)', xlim=(0, None))
-        axes.legend(frameon=False, loc='lower right', bbox_to_anchor=(1, 1), ncols=3)
+        axes.legend(frameon=False, loc='lower right', bbox_to_anchor=(1, 1), ncols=3, handlelength=1.2,
+                    columnspacing=1.0)
         _name_rows(axes, [layer.name for layer in layers])
 
     return _svg('energies', draw, _height(len(layers)))
@@ -79,7 +86,7 @@ def counts(layers: Sequence[LayerActivity]) -> str:
         values, shares = count_shares(layers)
         axes.bar(values, shares, color=SPIKES, width=0.8)
         axes.set(xlabel='spikes of one neuron in one step', ylabel='% of neurons and steps')
-        axes.set_xticks(values)
+        axes.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
 
     return _svg('counts', draw, 2.8)
 

@@ -15,7 +15,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.enlarging import enlarged
+from basicsr_snn.images.enlarging import at_size_of
 from basicsr_snn.images.scoring import Score, eight_bits, score
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
@@ -113,11 +113,10 @@ def examine(trained: TrainedNetwork, pictures: EvaluationSet,
         with counter, watch:
             restored = restorer(given, sigma)
         check_answer(restored, clean, 'the network')
-        scale = max(1, clean.shape[-1] // given.shape[-1])
-        eight = enlarged(eight_bits(given), scale), eight_bits(restored), eight_bits(clean)
+        eight = eight_bits(at_size_of(given, clean)), eight_bits(restored), eight_bits(clean)
         noisy, answer, target = eight
         scores.append(PictureScore(dataset, name, None if sigma is None else float(sigma),
-                                   score(target, noisy, answer, scale)))
+                                   score(target, noisy, answer, max(1, clean.shape[-1] // given.shape[-1]))))
         if index in shown:
             examples.append(Example(scores[-1], *map(_centre, eight)))
         on_picture()

@@ -17,14 +17,15 @@ from basicsr_snn.activity import dead_share, saturated_share
 from basicsr_snn.energy import DEFAULT_PRESET, quantised_bits, twin_macs_per_px
 from basicsr_snn.report import figures
 from basicsr_snn.report.findings import CROP, Findings
+from basicsr_snn.report.origin import Origin
 from basicsr_snn.report.tables import energy_rows, layer_rows
 from basicsr_snn.version import __version__
 
 MISSING = '–'
 
 
-def render(found: Findings) -> str:
-    """The page, as the text of an HTML file."""
+def render(found: Findings, origin: Origin | None = None) -> str:
+    """The page, as the text of an HTML file; ``origin`` is told at its end."""
     loader = PackageLoader('basicsr_snn.report', '.')
     environment = Environment(loader=loader, undefined=StrictUndefined,
                               autoescape=select_autoescape(('html', 'jinja')), trim_blocks=True, lstrip_blocks=True)
@@ -34,7 +35,7 @@ def render(found: Findings) -> str:
     datasets = [{'name': name, 'count': sum(one.dataset == name for one in found.scores)} for name in names]
     energies = energy_rows(found.cost)
     return environment.get_template('page.html.jinja').render(
-        found=found, cost=found.cost, style=Markup(style), datasets=datasets, sigmas=_sigmas(found),
+        found=found, origin=origin, cost=found.cost, style=Markup(style), datasets=datasets, sigmas=_sigmas(found),
         examples=[_example(one) for one in found.examples], crop=CROP,
         bits=quantised_bits(found.cost), twin_macs=twin_macs_per_px(found.cost), energies=energies,
         of_twin={row.memory: row.own / row.twin for row in energies if row.preset == DEFAULT_PRESET and row.twin},
@@ -43,7 +44,7 @@ def render(found: Findings) -> str:
         kinds=', '.join(dict.fromkeys(layer.kind for layer in found.activity)),
         channels=sum(len(layer.channel_rates) for layer in found.activity), default_preset=DEFAULT_PRESET,
         most_layers=figures.MOST_LAYERS,
-        made_with=f'basicsr_snn {__version__}, torch {torch.__version__}')
+        made_with=f'basicsr_snn {__version__} (Apache-2.0), torch {torch.__version__}')
 
 
 def _figures(found: Findings) -> Mapping[str, Markup | None]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from torch import nn
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.inference.contract import is_built_with_weights
 from basicsr_snn.plugins.installed import import_plugins
+
+SUFFIX = '_basicsr'
+"""With which BasicSR registers architectures that other packages have too; its own ``get`` tries it."""
 
 
 def build(network: Mapping[str, Any]) -> nn.Module:
@@ -23,40 +26,42 @@ def build(network: Mapping[str, Any]) -> nn.Module:
 
     options = dict(network)
     name = options.pop('type', None)
-    if not is_known(name):
-        known = ARCH_REGISTRY.keys()
+    arch = arch_named(name) if is_known(name) else None
+    if arch is None:
+        known = [known.removesuffix(SUFFIX) for known in ARCH_REGISTRY.keys()]  # noqa: SIM118 - no mapping
         raise UserError(f'network type "{name}" is not registered; did you mean '
                         f'{" or ".join(near_matches(str(name), known))}? All names: basicsr-snn list.')
     try:
-        return ARCH_REGISTRY.get(name)(**options)
+        return arch(**options)
     except TypeError as error:
         raise UserError(f'network {name} cannot be built from the options {options}: {error}.') from error
 
 
 def is_known(name: Any) -> bool:
     """Whether an architecture is registered, by BasicSR, by us, by the user, or by a plugin, which is then imported."""
+    if arch_named(name) is None:
+        import_plugins()
+    return arch_named(name) is not None
+
+
+def arch_named(name: Any) -> Callable[..., nn.Module] | None:
+    """The architecture of a name, by which BasicSR registers some of its own with a suffix; None: there is none."""
     from basicsr.archs import ARCH_REGISTRY
 
-    if name not in ARCH_REGISTRY:
-        import_plugins()
-    return name in ARCH_REGISTRY
+    found = next((full for full in (name, f'{name}{SUFFIX}') if full in ARCH_REGISTRY), None)
+    return None if found is None else ARCH_REGISTRY.get(found)
 
 
 def window_of(network: Mapping[str, Any]) -> int:
     """What the sides of pictures must be a multiple of for the architecture of a ``network_g`` block: its
     ``window_size``, as given or by default, as BasicSR's ``SwinIRModel`` has it; 1 where it has none."""
-    from basicsr.archs import ARCH_REGISTRY
-
-    name = network.get('type')
-    takes = inspect.signature(ARCH_REGISTRY.get(name)).parameters if name in ARCH_REGISTRY else {}
+    arch = arch_named(network.get('type'))
+    takes = {} if arch is None else inspect.signature(arch).parameters
     window = network.get('window_size', takes['window_size'].default) if 'window_size' in takes else 1
     return window if isinstance(window, int) and window > 0 else 1
 
 
 def weights_in(network: Mapping[str, Any]) -> Path | None:
     """Weight file that a ``network_g`` block itself names, of an architecture with ``carries_weights``; else None."""
-    from basicsr.archs import ARCH_REGISTRY
-
-    name = network.get('type')
-    carries = name in ARCH_REGISTRY and is_built_with_weights(ARCH_REGISTRY.get(name))
+    carries = is_built_with_weights(arch_named(network.get('type')))
     return Path(network['path']) if carries and network.get('path') else None

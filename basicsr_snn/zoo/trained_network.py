@@ -19,7 +19,7 @@ from basicsr_snn.weight_files.reading import SUFFIXES, weight_files_like
 from basicsr_snn.zoo.building import build, is_known, weights_in, window_of
 from basicsr_snn.zoo.same_network import built_for_comparison
 from basicsr_snn.zoo.shipped import row
-from basicsr_snn.zoo.weights import load_entry_or_any, read_card, sha256_of
+from basicsr_snn.zoo.weights import load_entry_or_any, read_card, says_its_network, sha256_of
 
 MAKE_KNOWN = ('if it is your own, write -opt X.yml --weights W with an option file whose import: names its module, or '
               'let its package announce it by an entry point basicsr_snn.plugins')
@@ -90,7 +90,9 @@ class TrainedNetwork:
 
     def deployed(self) -> Restorer:
         """The network in the form that ships, with its weights."""
-        return deployed(self.loaded(), window_of(self.network))
+        net = deployed(self.loaded(), window_of(self.network))
+        net.require_pictures()
+        return net
 
     def build(self) -> NetworkRestorer:
         return NetworkRestorer(with_views(self.deployed().to(usual_device()), self.views))
@@ -165,6 +167,18 @@ def network_of_weight_file(file: str | Path) -> TrainedNetwork:
         raise UserError(f'{file}: {error}; write -opt X.yml --weights W with an option file that builds it.') from error
     experiment = f'{file.parts[-3]} ' if file.parts[-2:-1] == ('models',) and len(file.parts) > 2 else ''
     return TrainedNetwork(experiment + file.stem, card.network_g, file, card=card)
+
+
+def network_beside(file: str | Path, beside: TrainedNetwork | None) -> TrainedNetwork:
+    """The network that a weight file says it is of, else another one with these weights, called as the file.
+
+    Args:
+        file: The weight file.
+        beside: The network that is meant where the file does not say it; None: it has to say it.
+    """
+    if beside is None or says_its_network(Path(file).expanduser()):
+        return network_of_weight_file(file)
+    return replace(beside.with_weights(Path(file)), name=Path(file).stem)
 
 
 def named_network(name: str | Path) -> TrainedNetwork:

@@ -94,6 +94,12 @@ def read_card(path: str | Path) -> tuple[Card, int]:
     return card, _elements(select_entry(content, path, None)[1])
 
 
+def says_its_network(path: Path) -> bool:
+    """Whether a weight file says which network it is of; a ``UserError`` where it cannot be read."""
+    path = find_weight_file(path)
+    return (read_weight_file(path)[1] or _card_of_shipped(path)) is not None
+
+
 def sha256_of(path: Path) -> str:
     """Checksum of a file, 64 hexadecimal digits."""
     with path.open('rb') as file:

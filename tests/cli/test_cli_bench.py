@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from basicsr.metrics import calculate_psnr
 from trainings import read_csv
 
 from basicsr_snn.cli.main import main
@@ -138,3 +139,21 @@ def test_bm3d_row(folder, tmp_path):
     (row,) = read_csv(tmp_path / 'table.csv')
     assert (row['name'], row['params'], row['energy_nj_px_fp32']) == ('BM3D', '', '')
     assert float(row['psnr']) > 25
+
+
+def test_pairs_have_a_row_of_their_input(folder, tmp_path):
+    (tmp_path / 'given').mkdir()
+    clean = cv2.imread(str(folder / 'a.png'))
+    given = (clean + np.random.RandomState(0).normal(0, 20, clean.shape)).clip(0, 255).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / 'given' / 'a.png'), given)
+    options = {'name': 'p', 'model_type': 'SNNModel', 'num_gpu': 'auto', 'scale': 1, 'path': {},
+               'datasets': {'test_1': {'name': 'rain', 'type': 'PairedImageDataset', 'dataroot_gt': 'clean',
+                                       'dataroot_lq': 'given', 'io_backend': {'type': 'disk'}}},
+               'network_g': {'type': 'SpikerIR', 'size': 'tiny'}, 'val': {'save_img': False, 'suffix': None}}
+    (tmp_path / 'pairs.yml').write_text(yaml.safe_dump(options))
+    assert main(['bench', '-opt', 'pairs.yml', '-n', NAMES[0], '--no-cache', '--csv', 'table.csv',
+                 '--plot', 'table.png', '--md', 'table.md']) == 0
+    first, *others = read_csv(tmp_path / 'table.csv')
+    assert [row['name'] for row in others] == ['p', NAMES[0]]
+    assert (first['name'], first['params'], first['energy_nj_px_fp32']) == ('input', '', '')
+    assert float(first['psnr']) == pytest.approx(calculate_psnr(given, clean, 0), abs=1e-3)

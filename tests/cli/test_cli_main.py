@@ -42,7 +42,11 @@ def test_help_of_every_verb(verb, capsys):
     (['denoize'], 'there is no verb "denoize"; did you mean denoise?'),
     ([], 'the following arguments are required: VERB; all options: basicsr-snn --help.'),
     (['train'], 'the following arguments are required: -opt; all options: basicsr-snn train --help.'),
-    (['list', '--jsn'], 'unrecognized arguments: --jsn'),
+    (['list', '--jsn'], 'unrecognized arguments: --jsn; all options: basicsr-snn list --help.'),
+    (['denoise', '-i', 'a', '-o', 'b', '--sigmas', '3'], '--sigmas 3; all options: basicsr-snn denoise --help.'),
+    (['check', '-opt', 'a.yml', 'b.yml'], 'b.yml; all options: basicsr-snn check --help.'),
+    (['--verbose', 'list'], '--verbose; all options: basicsr-snn list --help.'),
+    (['bench', '--views', '3'], 'all options: basicsr-snn bench --help.'),
     (['list', '--js'], 'unrecognized arguments: --js'),
 ])
 def test_mistakes_are_one_sentence_and_status_2(argv, sentence, capsys):

@@ -1,6 +1,8 @@
 """``basicsr-snn report`` from arguments to the page and exit status."""
 from __future__ import annotations
 
+import datetime
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 import yaml
 
 from basicsr_snn.cli.main import main
+from basicsr_snn.weight_files.card import Card
 from basicsr_snn.zoo import build
 
 NETWORK = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
@@ -105,3 +108,18 @@ def test_missing_packages_are_named(work, monkeypatch, capsys):
     assert main(['report', '-opt', 'mine.yml', '--weights', 'net.pth', '-o', 'out']) == 2
     assert 'needs the package matplotlib, which is not installed; type: pip install matplotlib' in \
         capsys.readouterr().err
+
+
+@pytest.mark.parametrize('licence', [None, 'LICENSE.txt'])
+def test_the_page_tells_command_date_and_licences(work, licence):
+    card = Card(NETWORK, licence='CC0')
+    torch.save({'params': build(NETWORK).state_dict(), **card.entries()}, 'my net.pth')
+    if licence:
+        (work / licence).touch()
+    assert main(['report', '-opt', 'mine.yml', '--weights', 'my net.pth', '-o', 'out']) == 0
+    page = (work / 'out/my_net.html').read_text()
+    assert '<code>basicsr-snn report -opt mine.yml --weights &#39;my net.pth&#39; -o out</code>' in page
+    assert f'<dt>Date</dt><dd>{datetime.date.today().isoformat()}</dd>' in page
+    assert '<dt>Licence of the weights</dt><dd>CC0</dd>' in page
+    told = 'as LICENSE.txt beside them says' if licence else 'not stated beside them'
+    assert f'<dt>Licence of own15</dt><dd>{told}</dd>' in page

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from trainings import read_csv
 
 from basicsr_snn import zoo
 from basicsr_snn.cli.main import main
@@ -109,6 +110,7 @@ def test_strict_load_g_holds_for_the_argument(folder, capsys):
      '--weights other.pth was given without -opt, but other.pth does not say which network it is of'),
     (['denoise', '-i', 'clean', '-o', 'out', '-n', 'other.pth'], 'other.pth does not say which network it is of'),
     (['denoise', '-i', 'clean', '-o', 'out', '-n', 'net', '--weights', 'net.pth'], 'was given beside -n net'),
+    (['bench', '-opt', 'with.yml', '--weights', 'gone.pth'], 'weight file gone.pth does not exist'),
     (['bench', '-n', 'nett.pth', '-i', 'clean', '--noise', '25'], 'nett.pth does not exist; did you mean net.pth'),
     (['test', '-opt', 'without.yml', '--weights', 'other.pth'], 'other.pth does not say which network it is of'),
     (['test', '-opt', 'without.yml', '-n', 'net.pth', '--weights', 'net.pth'], 'not allowed with argument'),
@@ -119,3 +121,30 @@ def test_mistakes_are_one_sentence_and_status_2(folder, capsys, arguments, sente
     error = capsys.readouterr().err
     assert sentence in error
     assert 'Traceback' not in error
+
+
+@pytest.mark.parametrize(('given', 'rows'), [
+    (['-opt', 'with.yml', '--weights', 'other.pth'], ['other']),  # its network is that of the option file
+    (['-opt', 'with.yml', '--weights', 'net.pth'], ['t', 'net']),  # says which network it is of
+    (['-opt', 'with.yml', '--weights', 'net.pth', 'other.pth'], ['net', 'other']),
+    (['-opt', 'named.yml', '--weights', 'other.pth'], ['t', 'other']),
+])
+def test_bench_gives_weights_to_the_network_of_the_option_file(folder, capsys, given, rows):
+    options = yaml.safe_load(Path('with.yml').read_text())
+    Path('named.yml').write_text(yaml.safe_dump({**options, 'path': {'pretrain_network_g': 'net.pth'}}))
+    assert main(['bench', *given, '--no-cache', '--csv', 'table.csv']) == 0
+    table = read_csv(Path('table.csv'))
+    assert [row['name'] for row in table] == rows
+    assert [bool(row['psnr']) for row in table] == [row != 't' or 'named.yml' in given for row in rows]
+    assert ('t is untrained' in capsys.readouterr().err) == (rows[0] == 't' and 'with.yml' in given)
+
+
+def test_check_takes_weights_as_the_other_commands_do(folder, capsys):
+    assert main(['check', '-opt', 'with.yml']) == 0
+    assert 'weights' in (shown := capsys.readouterr().out)
+    assert 'none: the network is untrained' in shown
+    for arguments in (['-opt', 'with.yml', '--weights', 'net.pth'], ['-opt', 'without.yml', '-n', 'net.pth']):
+        assert main(['check', *arguments]) == 0
+        assert 'untrained' not in capsys.readouterr().out
+    assert main(['check', '-opt', 'deep.yml', '--weights', 'net.pth']) == 2
+    assert 'net.pth is of another network' in capsys.readouterr().err

@@ -7,6 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -150,8 +151,11 @@ def test_weights_and_biases_copies_the_log_of_tensorboard(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match='wandb is not installed; type pip install wandb, or write project: ~'):
         check_options(changed({'logger.wandb': {'project': 'a'}}))
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: name)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: ModuleSpec(name, None, origin='here'))
     check_options(changed({'logger.wandb': {'project': 'a'}}))
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: ModuleSpec(name, None))  # a folder of offline runs
+    with pytest.raises(UserError, match='wandb is not installed'):
+        check_options(changed({'logger.wandb': {'project': 'a'}}))
     with pytest.raises(UserError, match='use_tb_logger is false, and it is the log .* write use_tb_logger: true'):
         check_options(changed({'logger.wandb': {'project': 'a'}, 'logger.use_tb_logger': False}))
 

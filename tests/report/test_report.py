@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from basicsr.metrics import calculate_psnr, calculate_ssim
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -194,6 +196,19 @@ def test_figure_of_counts(axes):
         (0, 37.5), (1, 12.5), (2, 50)]
     values, _ = figures.count_shares([LayerActivity('c', 'X', 1, np.ones(1), np.empty(0), np.array([1, 0, 0]))])
     assert values.tolist() == [-1, 0, 1]
+
+
+@pytest.mark.parametrize(('limit', 'signed'), [(1, False), (4, True), (32, True), (255, False)])
+def test_labels_of_counts_do_not_touch(limit, signed, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures.FigureCanvasSVG, '__init__', lambda self, figure: drawn.append(figure) or
+                        FigureCanvasBase.__init__(self, figure))
+    counts = np.ones(2 * limit + 1) if signed else np.r_[np.zeros(limit), np.ones(limit + 1)]
+    figures.counts([LayerActivity('a', 'X', limit, np.ones(1), np.empty(0), counts)])
+    figure, = drawn
+    labels = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert len(labels) >= 2
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(labels))
 
 
 def test_figure_of_potentials(axes):

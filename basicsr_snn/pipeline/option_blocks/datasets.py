@@ -231,10 +231,24 @@ class PairedImageDataset(LoadedDataset, kw_only=True):
     std: Annotated[list[float] | None, says('By which each channel is divided.', [0.5, 0.5, 0.5])] = None
 
 
+class SingleImageDataset(LoadedDataset, kw_only=True):
+    """BasicSR's degraded pictures without clean ones, for a test whose metrics look at the restored picture alone."""
+
+    dataroot_lq: Annotated[str, says('Folder of degraded pictures, or an lmdb (`.lmdb`).', 'datasets/rain/rainy')]
+    io_backend: Annotated[Built | None, says(
+        'Where pictures are read from: `{type: disk}` or `{type: lmdb}`; told by the path.', {'type': 'disk'})] = None
+    meta_info_file: Annotated[str, says('Text file with a name a line, in the place of the whole folder.',
+                                        'datasets/rain/names.txt')] = ''
+    color: Annotated[Literal['y'] | None, says('`y` takes the luminance only.', 'y')] = None
+    mean: Annotated[list[float] | None, says('Subtracted from each channel.', [0.5, 0.5, 0.5])] = None
+    std: Annotated[list[float] | None, says('By which each channel is divided.', [0.5, 0.5, 0.5])] = None
+
+
 DATASETS: dict[str, type[LoadedDataset]] = {
     block.__name__: block
     for block in (GaussianDenoisingDataset, CameraNoiseDataset, RainStreaksDataset, BorrowedRainDataset, JPEGDataset,
-                  MotionBlurDataset, RealPairsDataset, SuperResolutionDataset, MixedDataset, PairedImageDataset)}
+                  MotionBlurDataset, RealPairsDataset, SuperResolutionDataset, MixedDataset, PairedImageDataset,
+                  SingleImageDataset)}
 """Blocks of the data sets whose keys are all known, by name; of others the loader's keys are."""
 
 FOR_THE_LOADER = tuple(key for key in LoadedDataset.__struct_fields__ if key not in ('name', 'type', 'io_backend'))
