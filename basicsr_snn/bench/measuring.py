@@ -20,7 +20,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.enlarging import at_size_of
+from basicsr_snn.images.as_given import at_size_of
 from basicsr_snn.images.scoring import eight_bits, psnr, ssim
 
 INPUT = 'input'

@@ -7,7 +7,7 @@ from typing import Any
 from basicsr.models import sr_model
 from basicsr.utils import tensor2img
 
-from basicsr_snn.images.enlarging import at_size_of
+from basicsr_snn.images.as_given import at_size_of
 
 
 class InputScores:

@@ -15,7 +15,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.enlarging import at_size_of
+from basicsr_snn.images.as_given import at_size_of
 from basicsr_snn.images.scoring import Score, eight_bits, score
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
