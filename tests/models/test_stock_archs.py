@@ -42,7 +42,7 @@ RESTORING = [
     ({'type': 'HiFaceGAN', 'num_feat': 4, 'crop_size': 64, 'norm_g': 'spectralspadeinstance3x3'}, 1),
     ({'type': 'SwinIR', **SWIN, 'upscale': 1}, 1),
     *(({'type': 'SwinIR', **SWIN, 'upscale': scale, 'upsampler': upsampler}, scale)
-      for scale, upsampler in ((2, 'pixelshuffle'), (2, 'pixelshuffledirect'), (4, 'nearest+conv'))),
+      for scale, upsampler in ((2, 'pixelshuffle'), (4, 'pixelshuffledirect'))),
 ]
 VIDEO = {'num_feat': 4, 'num_block': 1}
 REFUSED: dict[str, dict[str, Any]] = {
