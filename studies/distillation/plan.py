@@ -127,7 +127,7 @@ class Plan:
     def _arm(self, run: Run) -> dict[str, Any]:
         """The options of an arm, with the words that stand for this run's paths and twin replaced."""
         size, twin = self.content['sizes'][run.size], self.needed(run)
-        words: dict[str, Any] = {'LAST': size['last'], 'MIDDLE': size['middle']}
+        words: dict[str, Any] = {word.upper(): path for word, path in size.items()}
         if twin is not None:
             words['TWIN'] = {'network': self._network(twin), 'path': str(trained_weights(twin))}
         arm = replaced(self.content['arms'][run.arm], words)
