@@ -48,6 +48,10 @@ DISTILLATIONS: list[dict[str, Any] | None] = [
     {**FROZEN, 'tails': [{'name': 'mid', 'teacher': 'model.2', 'student': 'middle'}], 'until': 3},
     {'teacher': {'network': {**NEURON, 'neuron': {'type': 'relu'}}, 'trainable': True, 'start_iter': 3,
                  'optim': {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9}}, 'output': {'type': 'MSELoss'}},
+    {**FROZEN, 'every': 2, 'adapter_lr': 0.003, 'schedule': {'type': 'linear', 'end_iter': 9},
+     'hints': [hint({'type': 'FeatureHintLoss'}, relative=True, adapter={'resize': 'unshuffle', 'picture': True,
+                                                                          'unit': True, 'fit': True}),
+               {**HINT, 'name': 'noise', 'of': 'truth', 'teacher': 'residual', 'adapter': {'fit': True}}]},
 ]
 """Blocks of ``distill:``."""
 

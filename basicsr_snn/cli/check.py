@@ -23,6 +23,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--paths', choices=('student', 'teacher'),
                         help='first list the paths that hints can name in this network, with the shapes of their '
                              'features at the size of the training crops')
+    parser.add_argument('--match', nargs='?', const='', metavar='W',
+                        help='first measure how much of each feature of the teacher a linear map finds in each of the '
+                             'student (R2 on other pictures than it was made from), with these weights of a trained '
+                             'student, or with those that the training begins with')
     parser.set_defaults(func=run)
 
 
@@ -35,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         allow_parameters(checked_parameters(args.max_parameters, '--max_parameters'))
     if args.paths:
         _print_paths(args)
+    if args.match is not None:
+        _print_matches(args)
     _print_columns(check_option_file(args.opt, args.force_yml, network_in_place(args)))
     sys.stdout.write(f'{args.opt} is good.\n')
     return 0
@@ -46,6 +52,15 @@ def _print_paths(args: argparse.Namespace) -> None:
     for title, rows in hint_paths(args.opt, args.paths, args.force_yml or ()).items():
         sys.stdout.write(f'{title}\n')
         _print_columns([('path', 'layer', 'feature', 'place'), *rows])
+        sys.stdout.write('\n')
+
+
+def _print_matches(args: argparse.Namespace) -> None:
+    from basicsr_snn.pipeline.hint_matching import hint_matches
+
+    for title, rows in hint_matches(args.opt, args.match or None, args.force_yml or ()).items():
+        sys.stdout.write(f'{title}: R2 of the teacher\'s feature in the student\'s and the noisy picture\n')
+        _print_columns(rows)
         sys.stdout.write('\n')
 
 

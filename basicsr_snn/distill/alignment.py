@@ -52,6 +52,17 @@ class Alignment:
         """The part of the teacher's map (..., h, w) that shows what the student's shows, too."""
         return self._cut(feature, picture, 1)
 
+    def cut_picture(self, picture: Tensor) -> Tensor:
+        """The part of the picture (..., h, w) that both maps show."""
+        rows, columns = (self.pixels(side) for side in picture.shape[-2:])
+        return picture[..., :rows, :columns]
+
+    def pixels(self, side: int) -> int:
+        """How many of ``side`` pixels both maps show."""
+        shown = [count * cell for count, cell in zip(self.cells(side), (self.student, self.teacher), strict=True)
+                 if count is not None and cell is not None]
+        return min([side, *map(int, shown)])
+
     def cells(self, side: int) -> tuple[int | None, int | None]:
         """How many cells of either map show the same part of ``side`` pixels; None for all of a map."""
         mine, theirs = common_cells(side, (self.student, self.teacher))

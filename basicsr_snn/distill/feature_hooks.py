@@ -24,7 +24,8 @@ class FeatureHooks:
     """Context in which the outputs of named modules are kept, by path, as their network runs.
 
     Hooks stand only inside the context, so a hooked network can be copied, saved and run elsewhere as ever. A module
-    that runs several times leaves its last output.
+    that runs several times leaves its last output. What is kept is what later layers compute from, so that gradients of
+    the picture reach it.
 
     Args:
         net: Any network, unmodified.
@@ -53,10 +54,11 @@ class FeatureHooks:
         return kind is _AllSeen
 
     def _keep(self, path: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            self.features[path] = output.clone() if isinstance(output, Tensor) else output  # in-place layers follow
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+            self.features[path] = output
             if self._stop and len(self.features) == len(self._modules):
                 raise _AllSeen
+            return output.clone() if isinstance(output, Tensor) else output  # in-place layers follow
 
         return hook
 

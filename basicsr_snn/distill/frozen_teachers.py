@@ -10,12 +10,14 @@ from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from basicsr_snn.data.batch import Batch
-from basicsr_snn.distill.adapters import Adapters
+from basicsr_snn.distill.adapters import Adapter, Adapters, Meeting
 from basicsr_snn.distill.alignment import Alignment
 from basicsr_snn.distill.feature_hooks import PROBE_SIZE, FeatureHooks, probe_picture
-from basicsr_snn.distill.feature_maps import format_part, hinted_maps
+from basicsr_snn.distill.feature_maps import FeatureMap, format_part, hinted_maps
 from basicsr_snn.distill.hints import Hint, build_hint
+from basicsr_snn.distill.relative_weights import share_of_gradient
 from basicsr_snn.distill.schedules import build_schedule
+from basicsr_snn.distill.taught_pictures import is_picture, picture_map, shown
 from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher
 from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
@@ -57,6 +59,9 @@ class FrozenTeachers(Teaching):
         if len(set(names)) < len(names):
             raise UserError(f'Hints and tails need names of their own, but distill: has {", ".join(names)}.')
         self.schedule = build_schedule(options.get('schedule'))
+        self.adapter_lr = options.get('adapter_lr')
+        self.every = options.get('every', 1)
+        self.reads_first_batch = any(hint.adapter.reads_first_batch for hint in self.hints)
         self.pairings: list[str] = []
         for hint in self.hints:
             hint.loss.to(device)
@@ -70,20 +75,40 @@ class FrozenTeachers(Teaching):
     def _build_adapters(self, student: Restorer, probe: Tensor) -> Adapters:
         """The adapters for the real shapes; fills :attr:`alignments` and :attr:`pairings`, too."""
         of_student = hinted_maps(student, 'student', {hint.student for hint in self.hints}, probe)
-        of_teachers = {name: hinted_maps(teacher, 'teacher', {hint.teacher for hint in self.hints if hint.of == name},
-                                         probe) for name, teacher in self.teachers.items()}
-        channels: dict[str, tuple[int, int | None]] = {}
-        tails: dict[str, nn.Module] = {}
+        of_teachers = {name: hinted_maps(teacher, 'teacher', self._modules_hinted_at(name), probe)
+                       for name, teacher in self.teachers.items()}
+        adapters = {}
         for hint in self.hints:
-            mine, theirs = of_student[hint.student], of_teachers[hint.of][hint.teacher]
-            channels[hint.name] = mine.shape[-3], theirs.shape[-3] if hint.matches_channels else None
-            tails[hint.name] = hint.loss.adapter_tail(theirs.shape[-3])
-            self.alignments[hint.name] = alignment = Alignment(mine.cell, theirs.cell)
-            parts = [format_part(shape, cells) for shape, cells in zip(
-                (mine.shape, theirs.shape), alignment.cells(probe.shape[-1]), strict=True)]
-            self.pairings.append(f'{"tail" if hint.tail else "hint"} {hint.name}: student {hint.student} {parts[0]} -> '
-                                 f'{hint.of} {hint.teacher} {parts[1]}, weight {hint.weight}, time {hint.time}')
-        return Adapters(channels, {hint.name: hint.time for hint in self.hints}, tails)
+            theirs = (picture_map(hint.teacher, student, probe) if self._is_picture(hint)
+                      else of_teachers[hint.of][hint.teacher])
+            adapters[hint.name] = self._pair(hint, of_student[hint.student], theirs, probe)
+        return Adapters(adapters, {hint.name: hint.time for hint in self.hints})
+
+    def _pair(self, hint: Hint, mine: FeatureMap, theirs: FeatureMap, probe: Tensor) -> Adapter:
+        self.alignments[hint.name] = alignment = Alignment(mine.cell, theirs.cell)
+        side = probe.shape[-1]
+        cells = alignment.cells(side)
+        rows = [shape[-1] if count is None else count
+                for shape, count in zip((mine.shape, theirs.shape), cells, strict=True)]
+        parts = [format_part(shape, count) for shape, count in zip((mine.shape, theirs.shape), cells, strict=True)]
+        self.pairings.append(f'{"tail" if hint.tail else "hint"} {hint.name}: student {hint.student} {parts[0]} -> '
+                             f'{hint.of} {hint.teacher} {parts[1]}, weight {hint.weight}'
+                             f'{" of the gradient" if hint.relative else ""}, time {hint.time}')
+        meeting = Meeting((mine.shape[-3], rows[0]), (theirs.shape[-3] if hint.matches_channels else None, rows[1]),
+                          (probe.shape[1], alignment.pixels(side)))
+        try:
+            return meeting.adapter(hint.adapter, hint.loss.adapter_tail(theirs.shape[-3]))
+        except UserError as error:
+            raise UserError(f'Hint "{hint.name}": {error}') from error
+
+    def _is_picture(self, hint: Hint) -> bool:
+        """Whether a hint is at a picture in place of a module. The truth has no modules."""
+        if hint.of not in self.teachers:
+            return True
+        return not hint.tail and is_picture(hint.teacher, self.teachers[hint.of].network)
+
+    def _modules_hinted_at(self, name: str) -> set[str]:
+        return {hint.teacher for hint in self.hints if hint.of == name and not self._is_picture(hint)}
 
     def describe(self) -> list[str]:
         """The hints with the shapes of both sides, and the output term."""
@@ -116,14 +141,17 @@ class FrozenTeachers(Teaching):
     def _run_teachers(self, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The teachers' features by hint and, where an output term asks for them, their pictures; otherwise each runs
         only as deep as its last hint."""
-        features: dict[str, Tensor] = {}
+        features = {hint.name: shown(hint.teacher, batch.truth, batch.lq) for hint in self.hints
+                    if hint.of not in self.teachers}
         pictures: list[Tensor] = []
         for name, teacher in self.teachers.items():
-            of_teacher = [hint for hint in self.hints if hint.of == name]
-            kept, picture = run_teacher(teacher, {hint.teacher for hint in of_teacher}, batch.lq, batch.sigma,
-                                        to_the_end=self.output_loss is not None)
-            features.update({hint.name: kept[hint.teacher] for hint in of_teacher})
+            at_picture = [hint for hint in self.hints if hint.of == name and self._is_picture(hint)]
+            kept, picture = run_teacher(teacher, self._modules_hinted_at(name), batch.lq, batch.sigma,
+                                        to_the_end=self.output_loss is not None or bool(at_picture))
+            features.update({hint.name: kept[hint.teacher] for hint in self.hints
+                             if hint.of == name and hint.teacher in kept})
             if picture is not None:
+                features.update({hint.name: shown(hint.teacher, picture, batch.lq) for hint in at_picture})
                 pictures.append(picture)
         return features, pictures
 
@@ -132,12 +160,17 @@ class FrozenTeachers(Teaching):
         pairs = adapters({hint.name: self.alignments[hint.name].cut_student(lesson.features[hint.student], picture)
                           for hint in self.hints},
                          {name: self.alignments[name].cut_teacher(feature, picture)
-                          for name, feature in features.items()})
+                          for name, feature in features.items()},
+                         {hint.name: self.alignments[hint.name].cut_picture(picture) for hint in self.hints
+                          if hint.adapter.picture})
         factor = self.schedule(lesson.iteration)
         terms = {}
         for hint in self.hints:
             mine, theirs = self._finish(hint, pairs[hint.name][0], lesson.batch) if hint.tail else pairs[hint.name]
-            terms[hint.key] = factor * hint.weight * hint.loss(mine, theirs)
+            distance = hint.loss(mine, theirs)
+            if hint.relative:
+                distance = distance * share_of_gradient(lesson, distance, lesson.features[hint.student])
+            terms[hint.key] = factor * hint.weight * distance
         return terms
 
     def _finish(self, hint: Hint, feature: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -147,4 +180,3 @@ class FrozenTeachers(Teaching):
         with replaced_feature(self.teachers[hint.of].network, hint.teacher, feature):
             restored = restore(self.teachers[hint.of], batch.lq.repeat(steps, 1, 1, 1), levels)
         return restored, batch.truth.repeat(steps, 1, 1, 1)
-

@@ -8,7 +8,8 @@ from typing import Any
 from basicsr.losses import build_loss
 from torch import nn
 
-from basicsr_snn.distill.adapters import check_time
+from basicsr_snn.distill.adapters import RESIZES, AdapterForm, check_time
+from basicsr_snn.distill.taught_pictures import TRUTH
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.losses.hint_contract import HintLoss, as_hint_loss
 
@@ -19,13 +20,15 @@ class Hint:
 
     Attributes:
         name: Name in the log.
-        of: Name of the teacher.
-        teacher: Module path in the teacher.
+        of: Name of the teacher; ``truth``: the clean picture.
+        teacher: Module path in the teacher, or ``picture`` or ``residual``.
         student: Module path in the student.
         loss: Of a hint, the distance of the adapted student feature to the teacher's; of a tail, the distance of the
             picture that the teacher makes of the adapted student feature to the clean one.
         weight: Factor on the loss before the schedule.
         time: Reduction over the student's time steps.
+        adapter: How the student's feature is brought to the teacher's shape.
+        relative: Whether the weight is a share of the gradient that the picture's own losses have at the feature.
         tail: Whether the student's feature goes on through the teacher (block-wise replacement).
     """
 
@@ -36,6 +39,8 @@ class Hint:
     loss: HintLoss
     weight: float
     time: str
+    adapter: AdapterForm = AdapterForm()
+    relative: bool = False
     tail: bool = False
 
     @property
@@ -56,7 +61,7 @@ def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool =
     weight 1 and L1 (our choice).
 
     Args:
-        options: ``{name, teacher, student, loss, weight, time, of}``.
+        options: ``{name, teacher, student, loss, weight, time, of, adapter, relative}``.
         teachers: Names of the teachers; the first is meant where ``of`` is missing.
         tail: Whether it is an entry of ``tails``.
 
@@ -76,12 +81,25 @@ def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool =
         raise UserError(f'{where.capitalize()} name "{options["name"]}" is taken by torch; write another, such as '
                         f'{options["name"]}_feature.')
     teachers = list(teachers)
-    of = options.get('of', teachers[0])
-    if of not in teachers:
+    of, known = options.get('of', teachers[0]), [*teachers, *(() if tail else (TRUTH,))]
+    if of not in known:
         raise UserError(f'{where.capitalize()} "{options["name"]}" is of teacher "{of}", which is not there; did you '
-                        f'mean {" or ".join(near_matches(of, teachers))}?')
+                        f'mean {" or ".join(near_matches(of, known))}?')
     default_loss = {'type': 'L1Loss'} if tail else {'type': 'FeatureHintLoss'}
     return Hint(name=options['name'], of=of, teacher=options['teacher'], student=options['student'],
                 loss=as_hint_loss(build_loss(dict(options.get('loss') or default_loss))),
                 weight=float(options.get('weight', 1.0 if tail else 0.12)),
-                time=check_time(options.get('time', 'mean'), options['name']), tail=tail)
+                time=check_time(options.get('time', 'mean'), options['name']),
+                adapter=_form(options.get('adapter') or {}, f'{where} "{options["name"]}"', tail),
+                relative=bool(options.get('relative', False)), tail=tail)
+
+
+def _form(options: Mapping[str, Any], owner: str, tail: bool) -> AdapterForm:
+    """The form of an adapter from ``{resize, picture, unit, fit}``."""
+    form = AdapterForm(**options)
+    if form.resize not in RESIZES:
+        raise UserError(f'The adapter of {owner} has resize: {form.resize}; write one of {", ".join(RESIZES)}.')
+    if tail and form.unit:
+        raise UserError(f'The adapter of {owner} has unit: true, but the teacher goes on from a feature of its own '
+                        'scale; take it out.')
+    return form

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ class Lesson:
         features: The student's features by module path, those that :meth:`Teaching.watch` kept.
         iteration: Current iteration of the training.
         image_losses: The training's own losses of restored pictures against the truth, by log key.
+        own_losses: What they, and a budget, gave for the student, by log key.
     """
 
     batch: Batch
@@ -29,6 +30,7 @@ class Lesson:
     features: Mapping[str, Tensor]
     iteration: int
     image_losses: Callable[[Tensor], Mapping[str, Tensor]]
+    own_losses: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Teaching(ABC):
@@ -37,9 +39,15 @@ class Teaching(ABC):
     Attributes:
         trained: The networks that train beside the student and are never part of its file, by the name under which
             they are saved and resumed. The model may replace them by their data-parallel wrappers. Empty: none.
+        adapter_lr: Learning rate of these, where the optimiser of the student steps them; neutral: that of the student.
+        every: Teaches at each step that is a multiple of this; neutral: at all.
+        reads_first_batch: Whether the first step sets something; neutral: nothing.
     """
 
     trained: dict[str, nn.Module]
+    adapter_lr: float | None = None
+    every: int = 1
+    reads_first_batch: bool = False
 
     @abstractmethod
     def watch(self, student: nn.Module) -> FeatureHooks:

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +28,95 @@ def start_from_twin(net: SpikerIR, twin: Mapping[str, Tensor], noisy: Tensor, sh
                     share_of_head: float = SHARE_OF_HEAD) -> None:
     """Give a student the weights of its trained ANN twin, and thresholds that fit what its neurons receive.
 
+    Neurons such as ``LIFNode`` have one threshold that is not trained. There the streams are brought to the scale of
+    it, and the convolution behind a neuron is scaled to what its spikes stand for.
+
     Args:
         net: The student; a network of the same shape with other neurons may stand in the place of the twin.
         twin: Weights of the twin by name.
         noisy: Noisy training crops (N, C, H, W), on which the thresholds are fitted.
         share: Threshold of a channel in standard deviations of what its neurons receive.
-        share_of_head: The same for the head.
+        share_of_head: The same for the head, where thresholds are trained.
 
     Raises:
-        UserError: Weights of another network, or a neuron whose thresholds are not trained channel by channel.
+        UserError: Weights of another network, or a neuron whose thresholds cannot be fitted.
     """
     _refuse_others(net, twin, fitted=(THRESHOLD, BIAS_CURRENT))
     own = net.state_dict()
     net.load_state_dict({**own, **{name: value for name, value in twin.items() if name in own}})
-    fit_thresholds(net, noisy, share, share_of_head)
+    if all(_has_fixed_threshold(layer) for layer in spiking_convs(net)):
+        fit_streams(net, noisy, share)
+        fit_worth_of_spikes(net, noisy)
+    else:
+        fit_thresholds(net, noisy, share, share_of_head)
+
+
+@torch.no_grad()
+def fit_streams(net: SpikerIR, noisy: Tensor, share: float) -> None:
+    """Scale all membrane potentials, so that the thresholds are ``share`` of their standard deviations in the median.
+
+    A network of rectifiers whose stem and biases are multiplied by a number multiplies all its potentials by it; the
+    head takes it back. The neurons are made to pass on what rectifiers would.
+    """
+    layers, shares = spiking_convs(net), []
+
+    def note(layer: SpikingConv, inputs: tuple[Tensor]) -> None:
+        shares.append(float((layer.neuron.initial_threshold or 0.0) / inputs[0].std()))
+
+    with _each_called_before(layers, note), _as_rectifiers(layers):
+        net.train()(noisy)
+    scale = median(shares) / share
+    net.stem.weight.mul_(scale)
+    for layer in (net.stem, *(one.conv for one in layers if one is not net.head)):
+        if layer.bias is not None:
+            layer.bias.mul_(scale)
+    net.head.conv.weight.div_(scale)
+
+
+@torch.no_grad()
+def fit_worth_of_spikes(net: SpikerIR, noisy: Tensor) -> None:
+    """Scale the weights of each convolution, channel by channel, and shift its bias, so that the spikes that it reads
+    stand for the rectified potentials: the linear map with the least squared error. Layer by layer, as they run."""
+    def fit(layer: SpikingConv, inputs: tuple[Tensor]) -> None:
+        dims = (0, 2, 3)
+        wanted, spikes = inputs[0].mean(0).relu(), layer.neuron(inputs[0]).mean(0)
+        layer.neuron.reset()
+        if layer.neuron.amplitude is not None:
+            spikes = spikes * layer.neuron.amplitude.view(-1, 1, 1)
+        variance = spikes.var(dims, correction=0)
+        covariance = (wanted * spikes).mean(dims) - wanted.mean(dims) * spikes.mean(dims)
+        worth = torch.where(variance > 0, covariance / variance, 1.0).clamp_min(0)
+        rest = wanted.mean(dims) - worth * spikes.mean(dims)
+        if layer.conv.bias is not None:
+            layer.conv.bias.add_(layer.conv.weight.sum((2, 3)) @ rest)
+        layer.conv.weight.mul_(worth.view(1, -1, 1, 1))
+
+    with _each_called_before(spiking_convs(net), fit):
+        net.train()(noisy)
+
+
+@contextmanager
+def _each_called_before(layers: Collection[SpikingConv], task: Callable[[SpikingConv, tuple[Tensor]], None]
+                        ) -> Iterator[None]:
+    """Context in which a task is done with each layer, and what it receives, before it runs."""
+    handles = [layer.register_forward_pre_hook(task) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _as_rectifiers(layers: Collection[SpikingConv]) -> Iterator[None]:
+    """Context in which rectifiers stand in for the neurons."""
+    for layer in layers:
+        layer.stand_in = torch.relu
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.stand_in = None
 
 
 @torch.no_grad()
@@ -67,12 +144,15 @@ def fit_thresholds(net: SpikerIR, noisy: Tensor, share: float, share_of_head: fl
             neuron.bias.copy_(highest / 2 * neuron.log_threshold.exp() - potential.mean((0, 1, 3, 4)))
             layer.conv.bias.sub_(layer.conv.weight.sum((2, 3)) @ neuron.bias)
 
-    handles = [layer.register_forward_pre_hook(fit) for layer in layers]
-    try:
+    with _each_called_before(layers, fit):
         net.train()(noisy)
-    finally:
-        for handle in handles:
-            handle.remove()
+
+
+def _has_fixed_threshold(layer: SpikingConv) -> bool:
+    """Whether a layer's neurons send spikes from 0 on, by a threshold that is not trained channel by channel."""
+    neuron = layer.neuron
+    trained = isinstance(neuron, SignedILIF | PhaseIF)
+    return neuron.is_spiking and not neuron.is_signed and not trained and neuron.initial_threshold is not None
 
 
 def _fitted_neuron(layer: SpikingConv) -> SignedILIF | PhaseIF:

@@ -168,8 +168,9 @@ def _train(model: Any, dataset: Any, options: dict[str, Any]) -> str:
     crops = min(batch, max(CROPS, parts))
     with _tried('a training step'):
         items = [dataset[index % len(dataset)] for index in range(crops)]
+        log: dict[str, float] = {}
         for iteration in _iterations_to_try(options):
-            log = _step(model, default_collate(items), iteration, train.get('warmup_iter', -1))
+            log |= _step(model, default_collate(items), iteration, train.get('warmup_iter', -1))
     losses = ', '.join(f'{key} {value:.3g}' for key, value in log.items() if key.startswith('l_'))
     return f'{crops} crops of {"x".join(map(str, items[0]["lq"].shape))}: {losses}, {_since(began)}'
 
@@ -179,7 +180,8 @@ def _iterations_to_try(options: dict[str, Any]) -> list[int]:
     last = total // logged * logged or total
     distill = options.get('distill') or {}
     changes = options['train'].get('tandem') or distill.get('until') or (distill.get('teacher') or {}).get('start_iter')
-    return sorted({1, last}) if changes else [last]
+    every = distill.get('every', 1)
+    return sorted({last, *([1] if changes else []), *([every] if every > 1 else [])})
 
 
 def _step(model: Any, batch: dict[str, Any], iteration: int, warmup: int) -> dict[str, float]:

@@ -39,14 +39,15 @@ def hint_paths(file: str | Path, role: Role, force: Iterable[str] = ()) -> dict[
         UserError: The file cannot be read, has mistakes elsewhere, or has no such network.
     """
     options = read_forced_options(file, force)
-    check_options(_without_hints(options))
+    check_options(without_hints(options))
     data = {'scale': options.get('scale'), **((options.get('datasets') or {}).get('train') or {})}
     probe = probe_picture(data.get('in_ch', 3), torch.device('cpu'), crop_of(data))
     return {_title(name, network, probe): _rows(network, role, probe)
             for name, network in _networks(options, role).items()}
 
 
-def _without_hints(options: dict[str, Any]) -> dict[str, Any]:
+def without_hints(options: dict[str, Any]) -> dict[str, Any]:
+    """The options for checking all but the hints, which are about to be written."""
     options = copy.deepcopy(options)
     if isinstance(distill := options.get('distill'), dict):
         for key in ('hints', 'tails'):

@@ -7,21 +7,13 @@ seed; ``curves.csv`` validation PSNR by step and second. Methods may be spread o
 from __future__ import annotations
 
 import argparse
-import csv
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import basicsr_snn  # noqa: F401 - before basicsr
+from runs import HERE, OPTIONS, read, run_command, set_length, set_weight, train_to_the_end, write
 
 # isort: split
-import yaml
-from basicsr.utils.options import ordered_yaml
-
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.bench.row import Row
@@ -29,10 +21,9 @@ from basicsr_snn.bench.training_log import read_training_log
 from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
-HERE = Path(__file__).parent
-OPTIONS, CBSD68 = Path('options/train/distillation'), Path('datasets/CBSD68')
-METHODS = ('control', 'hkd', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn', 'hybrid', 'tna', 'ternary',
-           'tna_ternary', 'rate', 'tandem', 'decoupled', 'dsr', 'several', 'pair', 'early', 'dncnn_response',
+CBSD68 = Path('datasets/CBSD68')
+METHODS = ('control', 'hkd', 'hkd_pooled', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn', 'hybrid', 'tna',
+           'ternary', 'tna_ternary', 'rate', 'tandem', 'decoupled', 'dsr', 'several', 'pair', 'early', 'dncnn_response',
            'twin_response', 'twin_hints')
 COLUMNS = ('method', 'seed', 'steps', 'seconds', 'val_psnr', 'cbsd68_psnr', 'acs_per_px', 'steps_to_control')
 CURVE_COLUMNS = ('method', 'seed', 'steps', 'step', 'seconds', 'val_psnr')
@@ -54,21 +45,9 @@ def options_of(method: str, seed: int, steps: int, weight: float | None = None) 
     if steps < STEPS:
         options['datasets']['train']['batch_size_per_gpu'] = SHORT_BATCH
     options['datasets']['val']['subset'] = WATCHED
-    train, distill = options['train'], options.get('distill', {})
-    train['total_iter'], train['scheduler']['periods'] = steps, [steps]
-    train['warmup_iter'] = max(100, 3 * steps // 100)
-    train['ema_decay'] = 1 - 10 / steps
-    if 'tandem' in train:
-        train['tandem']['every'] = steps // 10
-    if 'until' in distill:
-        distill['until'] = steps // 5
-    if 'schedule' in distill:
-        distill['schedule']['end_iter'] = steps
+    set_length(options, steps)
     if weight is not None:
-        for term in (*distill.get('hints', ()), *distill.get('tails', ())):
-            term['weight'] = weight
-        if 'output' in distill:
-            distill['output']['loss_weight'] = weight
+        set_weight(options.get('distill', {}), weight)
     told = options['logger']['print_freq']  # by whose lines a validation's step is known
     options['val']['val_freq'] = max(300, steps // VALIDATIONS // told * told)
     options['logger'].update(use_tb_logger=False, save_checkpoint_freq=500)
@@ -84,15 +63,7 @@ def phases_of(options: dict[str, Any]) -> list[int]:
 
 def train(method: str, seed: int, steps: int, weight: float | None = None) -> Path:
     """Train one method to the end and return the folder of its experiment."""
-    options = options_of(method, seed, steps, weight)
-    folder = Path('experiments') / options['name']
-    if not (folder / 'models' / 'net_g_latest.pth').exists():
-        file = Path('experiments') / f'{options["name"]}.yml'
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(yaml.dump(options, Dumper=ordered_yaml()[1]), encoding='utf-8')
-        command = [sys.executable, '-m', 'basicsr_snn.train', '-opt', str(file), '--auto_resume']
-        subprocess.run(command, check=True, env={**os.environ, 'GOMP_SPINCOUNT': '0'}, stdout=subprocess.DEVNULL)
-    return folder
+    return train_to_the_end(options_of(method, seed, steps, weight), run_command, {'GOMP_SPINCOUNT': '0'})
 
 
 def score(method: str, folder: Path, block: dict[str, Any]) -> Row:
@@ -104,20 +75,6 @@ def score(method: str, folder: Path, block: dict[str, Any]) -> Row:
 
 def validation(method: str, folder: Path) -> Row:
     return score(method, folder, read_options(OPTIONS / f'{method}.yml')['datasets']['val'])
-
-
-def read(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with table.open(newline='') as rows:
-        return list(csv.DictReader(rows))
-
-
-def write(table: Path, columns: Iterable[str], rows: list[dict[str, Any]]) -> None:
-    with table.open('w', newline='') as file:
-        writer = csv.DictWriter(file, list(columns), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def record(method: str, seed: int, steps: int, folder: Path) -> None:

@@ -10,7 +10,7 @@ import argparse
 
 from compare import HERE, read, train, validation, write
 
-FIRST = {'kdsnn_response': 1.0, 'hkd': 0.12, 'kdsnn_feature': 1.0, 'lasnn': 0.1, 'bkdsnn': 1.0, 'hybrid': 0.5,
+FIRST = {'kdsnn_response': 1.0, 'hkd_pooled': 0.12, 'kdsnn_feature': 1.0, 'lasnn': 0.1, 'bkdsnn': 1.0, 'hybrid': 0.5,
          'tna': 10.0, 'twin_hints': 0.01}
 """Weights to begin with: H-KD's own, else our choice."""
 SCALES, BEYOND = (0.3, 1.0, 3.0), {0.3: 0.1, 3.0: 10.0}

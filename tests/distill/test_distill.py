@@ -122,7 +122,7 @@ def test_adapter_is_the_projection_and_the_resize(size, target):
 
 
 def test_adapters_pair_every_step_with_the_teacher():
-    adapters = Adapters({'dec': (3, 5)}, {'dec': 'all'})
+    adapters = Adapters({'dec': Adapter(3, 5)}, {'dec': 'all'})
     teacher = torch.randn(2, 5, 4, 4)
     student, target = adapters({'dec': torch.randn(3, 2, 3, 8, 8)}, {'dec': teacher})['dec']
     assert student.shape == (6, 5, 4, 4)

@@ -20,6 +20,9 @@ COMBINATIONS = {
         'train.pixel_opt': {'type': 'DrawnLoss'}, 'train.micro_batches': 2, 'manual_seed': None,
         'train.rate_opt': {'type': 'SpikeRateLoss', 'target': 1000, 'loss_weight': 0.1},
         'model_type': 'ANNSNNDistillModel', 'distill': DISTILLATIONS[1]},
+    'hints well posed': {
+        'train.micro_batches': 2, 'model_type': 'ANNSNNDistillModel', 'distill': DISTILLATIONS[5],
+        'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'T': 2, 'neuron': {'type': 'LIFNode'}}},
     'another optimiser and schedule, a twin': {
         'train.optim_g': {'type': 'Adam', 'lr': 0.01, 'amsgrad': True}, 'train.warmup_iter': 3,
         'train.scheduler': {'type': 'MultiStepLR', 'milestones': [1, 3]}, 'train.tandem': {'every': 1, 'groups': 3},

@@ -16,6 +16,7 @@ from basicsr_snn.models.starting import (
     start_from_smaller,
     start_from_twin,
 )
+from basicsr_snn.spiking.blocks import spiking_convs
 
 BINARY = {'type': 'SignedILIF', 'D': 1, 'lowest': 0, 'decay': 1.0}
 
@@ -71,6 +72,20 @@ def test_thresholds_of_other_neurons_are_not_fitted():
     net = SpikerIR(channels=[4, 4], blocks=[1, 1], T=2, neuron={'type': 'LIFNode'})
     with pytest.raises(UserError, match='thresholds of LIFNode cannot be fitted .* write neuron: {type: SignedILIF}'):
         fit_thresholds(net, torch.rand(1, 3, 16, 16), 0.4, 0.1)
+
+
+@pytest.mark.parametrize('neuron', [{'type': 'LIFNode'}, {'type': 'IFNode', 'v_reset': None},
+                                    {'type': 'ILIFNode', 'D': 200, 'v_threshold': 0.01}])
+def test_a_student_of_fixed_thresholds_begins_near_its_twin(neuron):
+    torch.manual_seed(0)
+    twin = SpikerIR(channels=[4, 4], blocks=[1, 1], neuron={'type': 'relu'})
+    net = SpikerIR(channels=[4, 4], blocks=[1, 1], T=1 if 'D' in neuron else 64, neuron=neuron)
+    crops = torch.rand(2, 3, 32, 32)
+    start_from_twin(net, twin.state_dict(), crops, 0.02 if 'D' in neuron else 2.0)
+    with torch.no_grad():
+        expected, found = twin(crops) - crops, net.eval()(crops) - crops
+    assert (found - expected).std() < 0.5 * expected.std()
+    assert all(layer.stand_in is None for layer in spiking_convs(net))
 
 
 def test_binary_steps_emit_the_counts():

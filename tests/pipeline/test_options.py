@@ -84,8 +84,8 @@ def test_the_option_files_cover_what_the_project_promises():
     names = {str(file.relative_to(REPOSITORY / 'options').with_suffix('')) for file in OPTION_FILES}
     assert {f'train/SpikerIR/{kind}_color{sigma}' for kind in ('hkd_ffdnet', 'hkd_dncnn', 'control', 'twin')
             for sigma in (15, 25, 50, 'blind')} < names
-    methods = ('control', 'hkd', 'hkd_paper', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn', 'hybrid', 'tna',
-               'tna_ternary', 'decoupled', 'rate', 'dsr', 'tandem', 'early', 'dncnn_response',
+    methods = ('control', 'hkd', 'hkd_pooled', 'hkd_paper', 'kdsnn_response', 'kdsnn_feature', 'lasnn', 'bkdsnn',
+               'hybrid', 'tna', 'tna_ternary', 'decoupled', 'rate', 'dsr', 'tandem', 'early', 'dncnn_response',
                'twin_response', 'twin_hints')
     assert {f'train/distillation/{method}' for method in methods} < names
     tested = {block['name'] for file in OPTION_FILES if file.parts[-3] == 'test'

@@ -23,16 +23,34 @@ class Teacher(Block, kw_only=True):
     start_iter: Annotated[Natural, says('Iteration from which twin and student are matched.')] = 0
 
 
+class Adapter(Block, kw_only=True):
+    """How a feature of the student is brought to the shape of the teacher's: by a 1x1 convolution, always."""
+
+    resize: Annotated[Literal['pool', 'unshuffle'], says(
+        'Features of other sizes are averaged over areas, or the pixels of an area become channels.')] = 'pool'
+    picture: Annotated[bool, says('Whether the adapter reads the noisy picture beside the feature.')] = False
+    unit: Annotated[bool, says("Whether the teacher's channels are brought to mean 0 and variance 1.")] = False
+    fit: Annotated[bool, says('Whether it begins as the best linear map of the first batch, not at random.')] = False
+
+
 class Hint(Block, kw_only=True):
     """A feature of the student that is drawn to a feature of the teacher."""
 
     name: Annotated[Word | int, says('Name in the log.', 'dec')]
-    of: Annotated[str | None, says('Name of the teacher; the first by default.', 'ffdnet')] = None
-    teacher: Annotated[str, says('Module of the teacher, as in `named_modules()`.', 'model.20')]
+    of: Annotated[str | None, says(
+        'Name of the teacher, the first by default; of a hint also `truth`, the clean picture.', 'ffdnet')] = None
+    teacher: Annotated[str, says(
+        'Module of the teacher, as in `named_modules()`; of a hint also `picture`, what it restores, or `residual`, '
+        'the noisy picture minus this.', 'model.20')]
     student: Annotated[str, says('Module of the student, as in `named_modules()`.', 'decoder.0')]
     loss: Annotated[Built | None, says('Distance of the features; mean squared error by default.',
                                        {'type': 'FeatureHintLoss', 'criterion': 'mse'}, builds='feature_loss')] = None
     weight: Annotated[NotNegative, says("Factor on the loss. 0.12 is H-KD's.")] = 0.12
+    relative: Annotated[bool, says(
+        "Whether the weight is a share of the gradient that the picture's own losses have at the student's module.",
+    )] = False
+    adapter: Annotated[Adapter | None, says('What lies between the features; a 1x1 convolution of averages by default.',
+                                            {'resize': 'unshuffle', 'picture': True, 'fit': True})] = None
     time: Annotated[Literal['mean', 'last', 'all'], says(
         "Which of the student's time steps the teacher's feature is compared with.")] = 'mean'
 
@@ -65,3 +83,7 @@ class Distill(Block, kw_only=True):
                                          {'type': 'L1Loss', 'loss_weight': 0.5}, builds='feature_loss')] = None
     schedule: Annotated[Schedule | None, says('Course of the weights of hints and tails; constant by default.')] = None
     until: Annotated[Iterations | None, says('Last iteration with teachers; to the end by default.', 10000)] = None
+    every: Annotated[Count, says('The teachers teach at each step that is a multiple of this, and cost nothing at the '
+                                 'others.')] = 1
+    adapter_lr: Annotated[NotNegative | None, says('Learning rate of the adapters; that of the student by default.',
+                                                   0.001)] = None
