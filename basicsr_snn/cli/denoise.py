@@ -215,8 +215,9 @@ def _refuse_other_task(task: str | None, trained: TrainedNetwork, scale: int) ->
         raise UserError(f'{trained.name} was trained for --task {told}, but {task} was asked for; type basicsr-snn '
                         f'restore --task {told}, or choose another network.')
     if task is not None and scale != FACTORS.get(task, 1):
-        raise UserError(f'{trained.name} enlarges pictures {scale} times, but --task {task} asks for '
-                        f'{FACTORS.get(task, 1)}; choose another network, or type basicsr-snn restore without --task.')
+        raise UserError(f'{trained.name} enlarges pictures {scale} times, but --task {task} asks for a network for '
+                        f'restoration at scale {FACTORS.get(task, 1)}; choose another one, or type basicsr-snn restore '
+                        'without --task.')
 
 
 def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 1.0) -> Chosen:
