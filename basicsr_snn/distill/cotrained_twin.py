@@ -44,6 +44,9 @@ class CotrainedTwin(Teaching):
         if not options.get('output') or options.get('hints') or options.get('tails'):
             raise UserError('distill.teacher is trainable, so that it is matched by its picture alone; write output: '
                             '{type: MSELoss, loss_weight: 1.0}, and take hints and tails out.')
+        if teacher.get('level') is not None:
+            raise UserError(f'distill.teacher is trainable and has level: {teacher["level"]}, but a twin is told what '
+                            'the student is told; take `level` out.')
         self.loss = build_loss(dict(options['output']))
         self.optim: Mapping[str, Any] | None = teacher.get('optim')
         self.start_iter = int(teacher.get('start_iter', 0))

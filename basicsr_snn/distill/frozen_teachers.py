@@ -16,7 +16,7 @@ from basicsr_snn.distill.feature_hooks import PROBE_SIZE, FeatureHooks, probe_pi
 from basicsr_snn.distill.feature_maps import format_part, hinted_maps
 from basicsr_snn.distill.hints import Hint, build_hint
 from basicsr_snn.distill.schedules import build_schedule
-from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher
+from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher, told_levels
 from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
@@ -44,6 +44,7 @@ class FrozenTeachers(Teaching):
     def __init__(self, options: Mapping[str, Any], student: nn.Module, in_ch: int, device: torch.device,
                  crop: int = PROBE_SIZE) -> None:
         self.teachers = build_teachers(options, device)
+        self.levels = told_levels(options, self.teachers)
         self.hints = [*(build_hint(hint, self.teachers) for hint in options.get('hints') or []),
                       *(build_hint(tail, self.teachers, tail=True) for tail in options.get('tails') or [])]
         self.output_loss = build_loss(dict(options['output'])).to(device) if options.get('output') else None
@@ -117,12 +118,17 @@ class FrozenTeachers(Teaching):
         pictures: list[Tensor] = []
         for name, teacher in self.teachers.items():
             of_teacher = [hint for hint in self.hints if hint.of == name]
-            kept, picture = run_teacher(teacher, {hint.teacher for hint in of_teacher}, batch.lq, batch.sigma,
-                                        to_the_end=self.output_loss is not None)
+            kept, picture = run_teacher(teacher, {hint.teacher for hint in of_teacher}, batch.lq,
+                                        self._level(name, batch), to_the_end=self.output_loss is not None)
             features.update({hint.name: kept[hint.teacher] for hint in of_teacher})
             if picture is not None:
                 pictures.append(picture)
         return features, pictures
+
+    def _level(self, teacher: str, batch: Batch) -> Tensor | float | None:
+        """The noise level that a teacher is told."""
+        level = self.levels[teacher]
+        return batch.sigma if level is None else level
 
     def _hint_losses(self, lesson: Lesson, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         adapters, picture = self.trained.get(ADAPTERS, self.adapters), lesson.batch.lq
@@ -140,8 +146,9 @@ class FrozenTeachers(Teaching):
     def _finish(self, hint: Hint, feature: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The picture that a teacher's tail makes of the student's adapted feature, and the clean one."""
         steps = len(feature) // len(batch.lq)
-        levels = None if batch.sigma is None else batch.sigma.repeat(steps)
+        level = self._level(hint.of, batch)
+        levels = level.repeat(steps) if isinstance(level, Tensor) else level
         with replaced_feature(self.teachers[hint.of].network, hint.teacher, feature):
             restored = restore(self.teachers[hint.of], batch.lq.repeat(steps, 1, 1, 1), levels)
-        return restored, batch.truth.repeat(steps, 1, 1, 1)
+        return restored, batch.truth_for(restored)
 

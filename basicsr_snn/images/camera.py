@@ -139,6 +139,13 @@ def scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
 
 
+def enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture (H, W, C) in 0..1 made larger, by cubic interpolation: as smooth from pixel to pixel as one of full
+    resolution."""
+    larger = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, -1)
+    return larger.clip(0, 1)
+
+
 def stored_as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     """What JPEG of a quality of 1 to 100 makes of a picture, (H, W, 3) uint8, RGB."""
     content = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]

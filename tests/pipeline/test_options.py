@@ -25,16 +25,18 @@ def stub_pictures(dataset: dict, root: Path) -> None:
     """As many small pictures as the option file speaks of, where it says."""
     for mixed_in in dataset.get('sets', ()):
         stub_pictures({**dataset, 'sets': (), **mixed_in}, root)
-    if 'dataroot_gt' not in dataset:
+    folders = [dataset[key] for key in ('dataroot_gt', 'dataroot_lq') if key in dataset]
+    if not folders:
         return
-    folder = root / dataset['dataroot_gt']
+    folder = root / folders[0]
     folder.mkdir(parents=True, exist_ok=True)
     count = (dataset.get('subset') or [0, 2])[1]
     rng = np.random.default_rng(0)
     sides = (70, 66) if 'gt_size' in dataset else (16, 14)
     shape = (*sides, 3) if dataset.get('in_ch', 3) == 3 else sides
     content = cv2.imencode('.png', rng.integers(0, 256, shape, dtype=np.uint8))[1].tobytes()
-    marks = ('_mean', '_real') if dataset['type'] == 'RealPairsDataset' else ('',)
+    marks = {'RealPairsDataset': ('_mean', '_real'), 'NoisyPicturesDataset': (dataset.get('lq_mark', ''),)}.get(
+        dataset['type'], ('',))
     for name in (f'{index:03d}{mark}.png' for index in range(count) for mark in marks):
         if not (folder / name).exists():  # a folder may be split between training and validation
             (folder / name).write_bytes(content)
