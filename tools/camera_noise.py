@@ -35,6 +35,7 @@ MEASURES = {
     'neighbours, colour': 'correlation of what is left of red at distance 1',
     'red and green': 'correlation of two colours of a pixel',
     'colour to light': 'standard deviation of what is left of red, relative to luminance',
+    'detail': 'clean picture: differences at distance 1, relative to those at distance 4',
 }
 
 
@@ -56,6 +57,15 @@ def measure(noise: np.ndarray, where: np.ndarray) -> Measures:
             'neighbours, colour': neighbours_in_common(red, where),
             'red and green': float(np.corrcoef(noise[where][:, 0], noise[where][:, 1])[0, 1]),
             'colour to light': float(red[where].std() / light[where].std())}
+
+
+def fine_detail(clean: np.ndarray) -> float:
+    """How much a picture (H, W, 3) differs from pixel to pixel, relative to how it differs at four times the distance:
+    little, where a camera stored it at full resolution; more, where it was made smaller since."""
+    light = clean @ GREY_WEIGHTS
+    near, far = (np.sqrt(np.mean([np.square(light[step:] - light[:-step]).mean(),
+                                  np.square(light[:, step:] - light[:, :-step]).mean()])) for step in (1, 4))
+    return float(near / max(far, 1e-6))
 
 
 def neighbours_in_common(noise: np.ndarray, where: np.ndarray) -> float:
@@ -86,7 +96,7 @@ def statistics(dataset: Any) -> tuple[list[Measures], np.ndarray]:
     measures, levels = [], []
     for clean, noise in pairs(dataset):
         where = smooth_parts(clean)
-        measures.append(measure(noise, where))
+        measures.append({**measure(noise, where), 'detail': fine_detail(clean)})
         levels.append(level_by_brightness(clean, noise, where))
     return measures, np.array(levels)
 

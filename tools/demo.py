@@ -133,7 +133,7 @@ def main() -> int:
     draw_pictures(versions, clean, RESULTS / 'before_after.png')
     draw_training(Path('tb_logger/demo'), noisy_db, RESULTS / 'training_curve.png')
     denoised = command(['denoise', '-i', str(list_pictures(PICTURES)[0]), '-o', str(RESULTS / 'denoised'),
-                        '--noise', str(SIGMA), '--gt', '-opt', str(OPTIONS), '--weights', str(STUDENT)])
+                        '--overwrite', '--noise', str(SIGMA), '--gt', '-opt', str(OPTIONS), '--weights', str(STUDENT)])
     console.print(result_table(noisy_db, {name: (mean_psnr(pictures), cost)
                                           for name, (pictures, cost) in restored.items()}))
     console.print(f'The tiny student was trained just now, the small one is shipped as {SHIPPED}.')

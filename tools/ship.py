@@ -92,8 +92,9 @@ def trained_by_options(args: argparse.Namespace) -> Trained:
 
 def described(data: Mapping[str, Any]) -> str:
     """The pictures of a training set in words, with the share of the crops that they have."""
-    start, stop = data['subset']
-    return f'{data["dataroot_gt"]}[{start}:{stop}]' + (f', share {data["share"]}' if 'share' in data else '')
+    folder = data['dataroot_gt'] if 'dataroot_gt' in data else f'{data["dataroot_lq"]} without its truth'
+    part = '[{}:{}]'.format(*data['subset']) if 'subset' in data else ''
+    return folder + part + (f', share {data["share"]}' if 'share' in data else '')
 
 
 def trained_by_kit(args: argparse.Namespace) -> Trained:

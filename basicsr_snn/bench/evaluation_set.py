@@ -10,7 +10,9 @@ import torch
 from basicsr.data import build_dataset
 from torch import Tensor
 
+from basicsr_snn.data.draws import Draw, follow_draws
 from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
+from basicsr_snn.data.loaders import require_pictures
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.limits import OPTION, allow_megapixels
 from basicsr_snn.pipeline.option_files import keep_datasets, read_options
@@ -114,13 +116,14 @@ def blocks_of_options(file: str | Path, sets: Sequence[str] = ()) -> dict[str, d
     if sets:
         keep_datasets(options, sets)
     chosen = options['datasets'] if sets else dict([next(iter(blocks.items()))])
-    for block in chosen.values():
-        if 'scale' in options:
-            block['scale'] = options['scale']
-        for key in ('dataroot_gt', 'dataroot_lq'):
-            if block.get(key):
-                block[key] = str(Path(block[key]).expanduser())
-    return chosen
+    scale = {'scale': options['scale']} if 'scale' in options else {}
+    return {phase: {**_with_home(block), **scale} for phase, block in chosen.items()}
+
+
+def _with_home(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataset block whose paths may begin with ``~``."""
+    return {**block, **{key: str(Path(block[key]).expanduser()) for key in ('dataroot_gt', 'dataroot_lq')
+                        if block.get(key)}}
 
 
 def block_of_folder(folder: Path, sigma: float, in_ch: int) -> dict[str, dict[str, Any]]:
@@ -130,9 +133,10 @@ def block_of_folder(folder: Path, sigma: float, in_ch: int) -> dict[str, dict[st
 
 
 def training_crops(options: Mapping[str, Any], pictures: int = TRAINING_PICTURES) -> Tensor:
-    """Noisy corners of the first training pictures of an option file, (N, C, H, W), with the noise of its validation.
+    """Noisy crops of the training pictures of an option file, (N, C, H, W), always the same.
 
-    Always the same, at most 128 pixels a side.
+    Corners of the first pictures, at most 128 pixels a side, with the noise of validation. Where training and
+    validation are of different kinds, as behind a ``MixedDataset``, crops as the training draws them.
 
     Raises:
         UserError: The option file has no datasets for training and validation, or they hold no pictures.
@@ -141,8 +145,17 @@ def training_crops(options: Mapping[str, Any], pictures: int = TRAINING_PICTURES
     if not {'train', 'val'} <= datasets.keys():
         raise UserError(f'the option file has the datasets {", ".join(datasets) or "none"}, but training crops need '
                         'train, for the pictures, and val, for their noise; add them.')
-    block = {key: value for key, value in datasets['val'].items() if key not in WHERE_PICTURES_ARE}
-    block |= {key: value for key, value in datasets['train'].items() if key in WHERE_PICTURES_ARE}
+    train, val = datasets['train'], datasets['val']
+    if train.get('type') != val.get('type') or 'dataroot_gt' not in train:
+        return _drawn_crops({'scale': options.get('scale') or 1, **_with_home(train)}, pictures)
+    block = {key: value for key, value in val.items() if key not in WHERE_PICTURES_ARE}
+    block |= {key: value for key, value in train.items() if key in WHERE_PICTURES_ARE}
     noisy = [given for given, _, _ in EvaluationSet({'val': block}, pictures)]
     side = min(TRAINING_CROP, *(length for picture in noisy for length in picture.shape[-2:]))
     return torch.cat([picture[..., :side, :side] for picture in noisy])
+
+
+def _drawn_crops(block: Mapping[str, Any], count: int) -> Tensor:
+    dataset = follow_draws(_dataset('train', block))
+    require_pictures(dataset)
+    return torch.stack([dataset[Draw(number % len(dataset), number)]['lq'] for number in range(count)])

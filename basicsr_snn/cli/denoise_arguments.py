@@ -36,8 +36,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument('--skip-existing', action='store_true', help='leave out pictures whose results exist')
     existing.add_argument('--overwrite', action='store_true',
-                          help='replace the file that -o names; what a run writes into a folder replaces results of an '
-                               'earlier run in any case')
+                          help='replace results that exist (default: ask at a terminal, else refuse before any work)')
 
 
 def add_restoring_arguments(parser: argparse.ArgumentParser) -> None:

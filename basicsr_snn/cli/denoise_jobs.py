@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from basicsr_snn.cli.denoise_existing import are_skipped
 from basicsr_snn.errors import UserError, near_matches
 
 AUTO_EXTENSION = 'auto'
@@ -27,7 +28,7 @@ class Plan:
 
     Attributes:
         jobs: Pictures to restore.
-        skipped: Pictures whose results exist, with ``--skip-existing``.
+        skipped: Pictures whose results exist and are kept.
         left_out: Sentences about what of the inputs is no picture.
     """
 
@@ -49,7 +50,7 @@ def plan(args: argparse.Namespace) -> Plan:
 
     Raises:
         UserError: No such input, no pictures, an unknown extension, or a result that would overwrite an input, another
-            result, or, where -o names a file, that file.
+            result or, without ``--overwrite``, what exists.
     """
     made = Plan()
     sources = _distinct(_sources(args, made))
@@ -58,12 +59,11 @@ def plan(args: argparse.Namespace) -> Plan:
         raise UserError(f'--suffix {args.suffix} would leave the folder; write a plain word, and the folder as -o.')
     if _names_a_picture(args, sources):
         jobs = [Job(sources[0].path, args.output)]
-        _refuse_overwriting(jobs)
-        _refuse_replacing(args)
     else:
         jobs = [Job(source.path, _target(source, args.output, args.suffix, extension)) for source in sources]
-        _refuse_overwriting(jobs)
-    made.skipped = [job for job in jobs if args.skip_existing and job.target.exists()]
+    _refuse_overwriting(jobs)
+    existing = [job for job in jobs if job.target.exists()]
+    made.skipped = existing if are_skipped([job.target for job in existing], len(jobs), args) else []
     made.jobs = [job for job in jobs if job not in made.skipped]
     return made
 
@@ -103,12 +103,6 @@ def _names_a_picture(args: argparse.Namespace, sources: list[_Source]) -> bool:
         raise UserError(f'-o {output} names the result already; leave out --suffix and --ext, or write '
                         f'-o {output.parent}.')
     return True
-
-
-def _refuse_replacing(args: argparse.Namespace) -> None:
-    if args.output.exists() and not (args.overwrite or args.skip_existing):
-        raise UserError(f'-o {args.output} exists; add --overwrite to replace it, --skip-existing to keep it, or '
-                        'choose another name.')
 
 
 def _sources(args: argparse.Namespace, made: Plan) -> Iterator[_Source]:

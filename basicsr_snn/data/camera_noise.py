@@ -21,7 +21,8 @@ from basicsr_snn.images.jpeg import stored_as_jpeg
 
 KINDS = ('camera', 'poisson', 'gaussian', 'jpeg', 'none')
 ALLOWED = {'shot_noise': (1e-6, 1.0), 'light_smoothing': (0.0, 50.0), 'colour_smoothing': (0.0, 50.0),
-           'gaussian_sigma': (0.0, 255.0), 'resize_range': (0.1, 1.0), 'jpeg_quality': (1, 100)}
+           'gaussian_sigma': (0.0, 255.0), 'enlarge_range': (1.0, 4.0), 'resize_range': (0.1, 1.0),
+           'jpeg_quality': (1, 100)}
 """The values that each range may hold."""
 
 
@@ -38,6 +39,8 @@ class CameraNoise:
         light_smoothing: Least and largest Gaussian, in pixels, by which a camera smooths the noise of the luminance.
         colour_smoothing: The same for the noise of the colours.
         gaussian_sigma: Least and largest standard deviation of ``gaussian``, 0..255 scale.
+        enlarge_range: Least and largest factor by which the clean picture is made larger before it gets noise. What
+            cameras store is smooth from pixel to pixel; pictures that were made smaller for a data set are not.
         resize_range: Least and largest factor by which a picture is made smaller with its noise; [1, 1]: never.
         jpeg_share: Share of the noisy pictures that are stored as JPEG; all others are rounded to 8 bits.
         jpeg_quality: Least and largest quality, 1..100.
@@ -49,6 +52,7 @@ class CameraNoise:
     light_smoothing: tuple[float, float] = (0.0, 0.9)
     colour_smoothing: tuple[float, float] = (0.0, 5.0)
     gaussian_sigma: tuple[float, float] = (0.0, 25.0)
+    enlarge_range: tuple[float, float] = (1.0, 1.0)
     resize_range: tuple[float, float] = (1.0, 1.0)
     jpeg_share: float = 0.7
     jpeg_quality: tuple[int, int] = (75, 100)
@@ -73,6 +77,11 @@ class CameraNoise:
             raise UserError(f'{name}: `jpeg_share: {share}` given, a number from 0 to 1 is allowed: write '
                             f'`jpeg_share: {cls.jpeg_share}`.')
         return cls(**{**given, **ranges})
+
+    def draw_enlargement(self, rng: np.random.Generator) -> float:
+        """The factor by which the next clean picture is made larger; nothing is drawn where it is fixed."""
+        least, most = self.enlarge_range
+        return least if least == most else float(rng.uniform(least, most))
 
     def draw_scale(self, rng: np.random.Generator) -> float:
         """The factor by which the next picture is made smaller."""

@@ -12,6 +12,7 @@ from basicsr_snn.data.camera_noise import CameraNoise
 from basicsr_snn.data.picture_options import PictureOptions, read_noise_seed
 from basicsr_snn.data.picture_pairs import Pair, PictureDataset
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.camera import enlarged
 from basicsr_snn.images.files import to_channels, to_float, to_tensor
 from basicsr_snn.images.noise import NOISE_KEYS
 
@@ -42,6 +43,8 @@ class CameraNoiseDataset(PictureDataset):
             - ``light_smoothing: [0, 0.9]``, ``colour_smoothing: [0, 5]``: by how many pixels a camera smooths the
               noise of luminance and colours.
             - ``gaussian_sigma: [0, 25]``: level of ``gaussian``, 0..255 scale.
+            - ``enlarge_range: [1, 1]``: factor by which the clean picture is made larger before it gets noise; with
+              [1, 2] half of the crops and more are as smooth from pixel to pixel as photographs of full resolution.
             - ``resize_range: [1, 1]``: factor by which pictures are made smaller with their noise; by default never.
             - ``jpeg_share: 0.7``, ``jpeg_quality: [75, 100]``: how many of the noisy pictures are stored as JPEG, and
               how well.
@@ -82,20 +85,28 @@ class CameraNoiseDataset(PictureDataset):
             return np.repeat(picture, 3, axis=2)  # a grey scene before a camera that sees colours
         return to_channels(picture, 3, name)
 
-    def training_pair(self, picture: np.ndarray) -> Pair:
+    def training_pair(self, picture: np.ndarray, index: int) -> Pair:
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        side = self.options.gt_size
-        larger = min(math.ceil(side / self.noise.draw_scale(rng)), *picture.shape[:2])
-        crop = to_float(self.augmented_crop(picture, larger))
+        side, factor = self.options.gt_size, self.noise.draw_enlargement(rng)
+        wanted = math.ceil(side / self.noise.draw_scale(rng))
+        source = min(math.ceil(wanted / factor), *picture.shape[:2])
+        larger = min(wanted, int(source * factor))  # less where the picture is too small
+        crop = _enlarged(to_float(self.augmented_crop(picture, source)), larger, larger)
         return self._pair(crop, (side, side), rng)
 
     def test_pair(self, picture: np.ndarray, index: int) -> Pair:
         rng = np.random.default_rng((self.noise_seed, index))
+        factor = self.noise.draw_enlargement(rng)
+        scene = _enlarged(to_float(picture), *(round(factor * length) for length in picture.shape[:2]))
         scale = self.noise.draw_scale(rng)
-        height, width = (max(1, round(scale * length)) for length in picture.shape[:2])
-        return self._pair(to_float(picture), (height, width), rng)
+        height, width = (max(1, round(scale * length)) for length in scene.shape[:2])
+        return self._pair(scene, (height, width), rng)
 
     def _pair(self, clean: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> Pair:
         noisy, clean = (to_channels(one, self.options.in_ch) for one in self.noise.pair(clean, size, rng))
         sigma = 255 * float(np.sqrt(np.square(noisy - clean).mean()))
         return to_tensor(noisy), to_tensor(clean), torch.tensor(sigma, dtype=torch.float32)
+
+
+def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    return picture if (height, width) == picture.shape[:2] else enlarged(picture, height, width)

@@ -76,7 +76,7 @@ class GaussianDenoisingDataset(PictureDataset):
         self.noise_seed = read_noise_seed(options, opt)
         super().__init__(opt, options)
 
-    def training_pair(self, picture: np.ndarray) -> Pair:
+    def training_pair(self, picture: np.ndarray, index: int) -> Pair:
         sigma = self.noise.draw()
         # Channels first while the pixels are bytes: to move floats takes up to three times as long.
         crop = np.ascontiguousarray(self.augmented_crop(picture).transpose(2, 0, 1))

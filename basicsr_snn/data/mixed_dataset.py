@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,17 @@ FOR_ALL = ('gt_size', 'in_ch')
 PASSED_ON = (*FOR_ALL, 'use_hflip', 'use_rot', 'io_backend', 'phase', 'scale')
 """Keys beside ``sets`` that each set gets, if its own block does not have them."""
 OF_AN_ITEM = ('lq', 'gt', 'lq_path', 'gt_path')
+
+
+def each_set(place: str, block: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The block of a data set, after its place, and of a :class:`MixedDataset` those of its sets, with what stands
+    beside them."""
+    yield place, block
+    sets = block.get('sets') if block.get('type') == MixedDataset.__name__ else None
+    beside = {key: block[key] for key in PASSED_ON if key in block}
+    for number, one in enumerate(sets if isinstance(sets, list) else ()):
+        if isinstance(one, Mapping):
+            yield from each_set(f'{place}: sets: {number}', {**beside, **one})
 
 
 @DATASET_REGISTRY.register()
@@ -40,7 +51,8 @@ class MixedDataset(DrawnDataset):
     from the item's own seed: workers, processes and a resume change no sample.
 
     An item holds ``lq``, ``gt``, ``lq_path`` and ``gt_path``, and ``sigma`` and ``corner`` if all sets are datasets
-    of ours.
+    of ours. Where a set has no truth (:class:`~basicsr_snn.data.noisy_pictures_dataset.NoisyPicturesDataset`), it also
+    holds ``has_truth``, by which losses leave out the items that have none; ``gt`` of these is NaN.
 
     Raises:
         UserError: no sets, a share below 0, outside training, and what a set refuses.
@@ -55,6 +67,9 @@ class MixedDataset(DrawnDataset):
             - {type: CameraNoiseDataset, dataroot_gt: datasets/BSD432, share: 2}
             - {type: RealPairsDataset, dataroot_gt: datasets/PolyU, share: 1}
     """
+
+    has_truth: bool
+    """Whether all sets have clean pictures."""
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__()
@@ -72,7 +87,9 @@ class MixedDataset(DrawnDataset):
         self.shares = torch.tensor(shares, dtype=torch.float64)
         self.sets = [self._build(place, block) for place, block in enumerate(blocks)]
         alike = all(isinstance(dataset, PictureDataset) for dataset in self.sets)
-        self.keys = (*OF_AN_ITEM, 'sigma', 'corner') if alike else OF_AN_ITEM
+        self.has_truth = all(dataset.has_truth for dataset in self.sets
+                             if isinstance(dataset, PictureDataset | MixedDataset))
+        self.keys = (*OF_AN_ITEM, *(('sigma', 'corner') if alike else ()), *(() if self.has_truth else ('has_truth',)))
 
     def __len__(self) -> int:
         return sum(map(len, self.sets))
@@ -83,7 +100,18 @@ class MixedDataset(DrawnDataset):
             chosen = self.sets[int(torch.multinomial(self.shares, 1))]
             draw = Draw(int(torch.randint(len(chosen), ())), int(torch.randint(2**32, ())))
         item = chosen[draw]
+        if not self.has_truth:
+            item = self._with_truth_or_none(item)
         return {key: item[key] for key in self.keys}
+
+    def _with_truth_or_none(self, item: dict[str, Any]) -> dict[str, Any]:
+        """An item that tells whether its truth is known; where it is not, NaN stands in its place."""
+        if 'gt' in item:
+            return {'has_truth': torch.tensor(True), **item}  # a mixed set among the sets has told already
+        channels, *sides = item['lq'].shape
+        scale = self.opt.get('scale') or 1
+        gt = item['lq'].new_full((channels, *(scale * side for side in sides)), math.nan)
+        return {**item, 'gt': gt, 'gt_path': '', 'has_truth': torch.tensor(False)}
 
     def _share(self, place: int, block: Any) -> float:
         if not isinstance(block, Mapping) or 'type' not in block:

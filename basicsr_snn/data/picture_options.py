@@ -29,12 +29,13 @@ class PictureOptions:
     subset: tuple[int, int] | None
 
     @classmethod
-    def from_opt(cls, opt: Mapping[str, Any], default_name: str) -> PictureOptions:
+    def from_opt(cls, opt: Mapping[str, Any], default_name: str, root: str = 'dataroot_gt') -> PictureOptions:
         """Read the options of a dataset.
 
         Args:
             opt: Its block.
             default_name: What messages call a block without a name.
+            root: The key of the folder or lmdb.
 
         Raises:
             UserError: What is wrong with them.
@@ -42,7 +43,7 @@ class PictureOptions:
         name = str(opt.get('name', default_name))
         train = _phase(name, opt) == 'train'
         return cls(
-            name=name, root=_root(name, opt), train=train,
+            name=name, root=_root(name, opt, root), train=train,
             in_ch=_in_ch(name, opt), gt_size=_whole(name, opt, 'gt_size', 64, required=True) if train else 0,
             use_hflip=bool(_yes_no(name, opt, 'use_hflip', True)), use_rot=bool(_yes_no(name, opt, 'use_rot', True)),
             repeat=_whole(name, opt, 'repeat', 1), cache=_yes_no(name, opt, 'cache', None),
@@ -69,11 +70,12 @@ def _phase(name: str, opt: Mapping[str, Any]) -> str:
     return phase
 
 
-def _root(name: str, opt: Mapping[str, Any]) -> Path:
-    given = opt.get('dataroot_gt')
+def _root(name: str, opt: Mapping[str, Any], key: str) -> Path:
+    given = opt.get(key)
     if not given:
-        raise UserError(f'{name}: `dataroot_gt` is missing: write the folder of clean pictures, as in `dataroot_gt: '
-                        'datasets/BSD432`.')
+        kind, example = ('clean', 'BSD432') if key == 'dataroot_gt' else ('noisy', 'PolyU')
+        raise UserError(f'{name}: `{key}` is missing: write the folder of {kind} pictures, as in `{key}: '
+                        f'datasets/{example}`.')
     root = Path(given).expanduser()
     implied = 'lmdb' if root.suffix == '.lmdb' else 'disk'
     backend = (opt.get('io_backend') or {}).get('type', implied)
@@ -81,7 +83,7 @@ def _root(name: str, opt: Mapping[str, Any]) -> Path:
         raise UserError(f'{name}: `io_backend: {{type: {backend}}}` given, disk and lmdb are allowed: leave '
                         '`io_backend` out, and the path tells.')
     if backend != implied:
-        raise UserError(f'{name}: `io_backend: {{type: {backend}}}` does not fit `dataroot_gt: {given}`: an lmdb ends '
+        raise UserError(f'{name}: `io_backend: {{type: {backend}}}` does not fit `{key}: {given}`: an lmdb ends '
                         f'in .lmdb, a folder does not; write `type: {implied}` or the other path.')
     return root
 

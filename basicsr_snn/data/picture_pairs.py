@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from basicsr_snn.data.picture_cache import PictureCache
 from basicsr_snn.data.picture_options import PictureOptions
 from basicsr_snn.data.picture_source import PictureSource, open_source
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.files import to_channels
+from basicsr_snn.images.files import EXTENSIONS, to_channels
 
 CACHE_LIMIT = 1_000_000_000
-Pair = tuple[Tensor, Tensor, Tensor]
-"""Noisy and clean picture, (C, H, W) float32, and the noise level of the pair on the 0..255 scale, a float32 scalar."""
+Pair = tuple[Tensor, Tensor | None, Tensor]
+"""Noisy and clean picture, (C, H, W) float32, and the noise level of the pair on the 0..255 scale, a float32 scalar.
+The clean one is None in datasets that know no truth."""
 
 
 class PictureDataset(DrawnDataset):
@@ -32,6 +34,9 @@ class PictureDataset(DrawnDataset):
         opt: The options of the dataset, as BasicSR has them.
         options: The same, checked.
     """
+
+    has_truth = True
+    """Whether there are clean pictures."""
 
     _corner = 0, 0
     """Row and column of the last crop."""
@@ -47,12 +52,13 @@ class PictureDataset(DrawnDataset):
         self._refuse_grey_ones()
         self._cached = self._decode_all() if self._cache_wanted() else None
 
-    def training_pair(self, picture: np.ndarray) -> Pair:
-        """A random crop of a decoded picture, (H, W, :attr:`channels`), as a pair."""
+    def training_pair(self, picture: np.ndarray, index: int) -> Pair:
+        """A random crop of a decoded picture, (H, W, :attr:`channels`), as a pair; ``index`` is its place in the whole
+        source."""
         raise NotImplementedError
 
     def test_pair(self, picture: np.ndarray, index: int) -> Pair:
-        """A decoded picture as a pair; ``index`` is its place in the whole source."""
+        """A whole decoded picture as a pair."""
         raise NotImplementedError
 
     @property
@@ -81,17 +87,23 @@ class PictureDataset(DrawnDataset):
         picture = self.decode(place) if self._cached is None else self._cached[position]
         if self.options.train:
             with seeded_by(index):
-                lq, gt, sigma = self.training_pair(picture)
+                lq, gt, sigma = self.training_pair(picture, place)
             of_crop = {'corner': torch.tensor(self._corner)}
         else:
             lq, gt, sigma = self.test_pair(picture, place)
             of_crop = {}
-        return {'lq': lq, 'gt': gt, 'sigma': sigma, 'lq_path': self.noisy_name(place),
-                'gt_path': self.source.names[place], **of_crop}
+        of_truth = {} if gt is None else {'gt': gt, 'gt_path': self.source.names[place]}
+        return {'lq': lq, 'sigma': sigma, 'lq_path': self.noisy_name(place), **of_truth, **of_crop}
 
     def noisy_name(self, index: int) -> str:
         """What the noisy picture of a clean one is called."""
         return self.source.names[index]
+
+    def marked(self, mark: str) -> dict[str, int]:
+        """The pictures of the source whose names end on a mark, before the extension: the name without it, and the
+        index."""
+        stems = {_without_extension(name): index for index, name in enumerate(self.source.names)}
+        return {stem.removesuffix(mark): index for stem, index in stems.items() if stem.endswith(mark)}
 
     def subset_of(self, count: int) -> range:
         """The part of ``count`` pictures that ``subset`` asks for."""
@@ -169,3 +181,8 @@ def augment(picture: np.ndarray, mirror: bool, upside_down: bool, transpose: boo
     if upside_down:
         picture = picture[::-1]
     return picture.transpose(1, 0, 2) if transpose else picture
+
+
+def _without_extension(name: str) -> str:
+    path = PurePath(name)
+    return str(path.with_suffix('')) if path.suffix.lower() in EXTENSIONS else name

@@ -12,7 +12,7 @@ from basicsr.utils.registry import DATASET_REGISTRY
 from basicsr_snn.data.picture_options import PictureOptions
 from basicsr_snn.data.picture_pairs import Pair, PictureDataset
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.files import EXTENSIONS, to_float, to_tensor
+from basicsr_snn.images.files import to_float, to_tensor
 
 MARKS = {'gt_mark': '_mean', 'lq_mark': '_real'}
 
@@ -58,7 +58,7 @@ class RealPairsDataset(PictureDataset):
         return 2 * self.options.in_ch
 
     def listed(self) -> Sequence[int]:
-        clean, noisy = self._marked(self._clean_mark), self._marked(self._noisy_mark)
+        clean, noisy = self.marked(self._clean_mark), self.marked(self._noisy_mark)
         where = f'{self.options.name}: {self.options.root}'
         if not clean and not noisy:
             raise UserError(f'{where} holds no pictures whose names end on {self._clean_mark} and {self._noisy_mark}; '
@@ -70,11 +70,6 @@ class RealPairsDataset(PictureDataset):
         self._noisy_of = {clean[name]: noisy[name] for name in clean}
         chosen = self.subset_of(len(clean))
         return sorted(self._noisy_of)[chosen.start:chosen.stop]
-
-    def _marked(self, mark: str) -> dict[str, int]:
-        """The pictures whose names end on a mark: the name without it, and the index."""
-        stems = {_without_extension(name): index for index, name in enumerate(self.source.names)}
-        return {stem.removesuffix(mark): index for stem, index in stems.items() if stem.endswith(mark)}
 
     def noisy_name(self, index: int) -> str:
         return self.source.names[self._noisy_of[index]]
@@ -99,7 +94,7 @@ class RealPairsDataset(PictureDataset):
                             f'{self.noisy_name(index)} has {kinds[1]}, but the two of a pair must be alike; take the '
                             'pair out.')
 
-    def training_pair(self, picture: np.ndarray) -> Pair:
+    def training_pair(self, picture: np.ndarray, index: int) -> Pair:
         return self._pair(self.augmented_crop(picture))
 
     def test_pair(self, picture: np.ndarray, index: int) -> Pair:
@@ -116,8 +111,3 @@ def _mark(options: PictureOptions, opt: dict[str, Any], key: str) -> str:
         raise UserError(f'{options.name}: `{key}: {mark}` given, what names end on is allowed: write `{key}: '
                         f'{MARKS[key]}`.')
     return mark
-
-
-def _without_extension(name: str) -> str:
-    path = PurePath(name)
-    return str(path.with_suffix('')) if path.suffix.lower() in EXTENSIONS else name

@@ -47,6 +47,9 @@ class CotrainedTwin(Teaching):
         if options.get('every', 1) > 1 or options.get('adapter_lr') is not None:
             raise UserError('distill.teacher is trainable, so that it learns at every step and has no adapters; take '
                             'every and adapter_lr out.')
+        if teacher.get('level') is not None:
+            raise UserError(f'distill.teacher is trainable and has level: {teacher["level"]}, but a twin is told what '
+                            'the student is told; take `level` out.')
         self.loss = build_loss(dict(options['output']))
         self.optim: Mapping[str, Any] | None = teacher.get('optim')
         self.start_iter = int(teacher.get('start_iter', 0))

@@ -18,7 +18,7 @@ from basicsr_snn.distill.hints import Hint, build_hint
 from basicsr_snn.distill.relative_weights import share_of_gradient
 from basicsr_snn.distill.schedules import build_schedule
 from basicsr_snn.distill.taught_pictures import is_picture, picture_map, shown
-from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher
+from basicsr_snn.distill.teachers import build_teachers, replaced_feature, run_teacher, told_levels
 from basicsr_snn.distill.teaching import Lesson, Teaching
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
@@ -46,6 +46,7 @@ class FrozenTeachers(Teaching):
     def __init__(self, options: Mapping[str, Any], student: nn.Module, in_ch: int, device: torch.device,
                  crop: int = PROBE_SIZE) -> None:
         self.teachers = build_teachers(options, device)
+        self.levels = told_levels(options, self.teachers)
         self.hints = [*(build_hint(hint, self.teachers) for hint in options.get('hints') or []),
                       *(build_hint(tail, self.teachers, tail=True) for tail in options.get('tails') or [])]
         self.output_loss = build_loss(dict(options['output'])).to(device) if options.get('output') else None
@@ -141,12 +142,13 @@ class FrozenTeachers(Teaching):
     def _run_teachers(self, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The teachers' features by hint and, where an output term asks for them, their pictures; otherwise each runs
         only as deep as its last hint."""
-        features = {hint.name: shown(hint.teacher, batch.truth, batch.lq) for hint in self.hints
+        features = {hint.name: shown(hint.teacher, batch.whole_truth(), batch.lq) for hint in self.hints
                     if hint.of not in self.teachers}
         pictures: list[Tensor] = []
         for name, teacher in self.teachers.items():
             at_picture = [hint for hint in self.hints if hint.of == name and self._is_picture(hint)]
-            kept, picture = run_teacher(teacher, self._modules_hinted_at(name), batch.lq, batch.sigma,
+            kept, picture = run_teacher(teacher, self._modules_hinted_at(name), batch.lq,
+                                        self._level(name, batch),
                                         to_the_end=self.output_loss is not None or bool(at_picture))
             features.update({hint.name: kept[hint.teacher] for hint in self.hints
                              if hint.of == name and hint.teacher in kept})
@@ -154,6 +156,11 @@ class FrozenTeachers(Teaching):
                 features.update({hint.name: shown(hint.teacher, picture, batch.lq) for hint in at_picture})
                 pictures.append(picture)
         return features, pictures
+
+    def _level(self, teacher: str, batch: Batch) -> Tensor | float | None:
+        """The noise level that a teacher is told."""
+        level = self.levels[teacher]
+        return batch.sigma if level is None else level
 
     def _hint_losses(self, lesson: Lesson, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         adapters, picture = self.trained.get(ADAPTERS, self.adapters), lesson.batch.lq
@@ -176,7 +183,9 @@ class FrozenTeachers(Teaching):
     def _finish(self, hint: Hint, feature: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The picture that a teacher's tail makes of the student's adapted feature, and the clean one."""
         steps = len(feature) // len(batch.lq)
-        levels = None if batch.sigma is None else batch.sigma.repeat(steps)
+        level = self._level(hint.of, batch)
+        levels = level.repeat(steps) if isinstance(level, Tensor) else level
         with replaced_feature(self.teachers[hint.of].network, hint.teacher, feature):
             restored = restore(self.teachers[hint.of], batch.lq.repeat(steps, 1, 1, 1), levels)
-        return restored, batch.truth.repeat(steps, 1, 1, 1)
+        return restored, batch.truth_for(restored)
+

@@ -27,7 +27,7 @@ def build_teachers(options: Mapping[str, Any], device: torch.device) -> dict[str
 
     Args:
         options: ``{teacher: {...}}``, or ``{teachers: [{name: NAME, ...}, ...]}``, each with ``network``, ``path`` and
-            ``param_key``.
+            ``param_key`` (``level`` is read by :func:`told_levels`).
         device: Where to put them.
 
     Raises:
@@ -57,8 +57,8 @@ def build_teacher(options: Mapping[str, Any], device: torch.device) -> Restorer:
     return to_channels_last(teacher, device).requires_grad_(False).eval()
 
 
-def run_teacher(teacher: Restorer, paths: Iterable[str], picture: Tensor, sigma: Tensor | None,
-                to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+def run_teacher(teacher: Restorer, paths: Iterable[str], picture: Tensor,
+                sigma: Tensor | float | None, to_the_end: bool) -> tuple[dict[str, Tensor], Tensor | None]:
     """Features (N, C, H, W) of a teacher at ``paths`` and, if it is run to the end, its picture; without gradients.
 
     Of a teacher that has time, such as the ANN twin of a student, the mean over its steps.
@@ -70,6 +70,22 @@ def run_teacher(teacher: Restorer, paths: Iterable[str], picture: Tensor, sigma:
     with torch.no_grad(), FeatureHooks(teacher.network, paths, stop=not to_the_end) as hooks:
         output = restore(teacher, picture, sigma)
     return {path: reduce_time(feature, 'mean', len(picture)) for path, feature in hooks.features.items()}, output
+
+
+def told_levels(options: Mapping[str, Any], teachers: Mapping[str, Restorer]) -> dict[str, float | None]:
+    """Noise levels that the teachers of a ``distill:`` block are told of every picture, by name; None: that of each.
+
+    Raises:
+        UserError: A level for a teacher that takes none.
+    """
+    blocks = options.get('teachers') or [{**(options.get('teacher') or {}), 'name': ONLY}]
+    told = {block['name']: block.get('level') for block in blocks}
+    levels = {name: told.get(name) for name in teachers}
+    for name, level in levels.items():
+        if level is not None and not teachers[name].takes_sigma:
+            raise UserError(f'distill: the teacher {type(teachers[name].network).__name__} has level: {level}, but '
+                            'takes no noise level; leave it out, or take a teacher that does, such as FFDNet.')
+    return levels
 
 
 @contextmanager

@@ -17,7 +17,7 @@ class Lesson:
     """What the student made of one batch, for its teachers to judge.
 
     Attributes:
-        batch: The pictures; their truth is known.
+        batch: The pictures, with their truth where it is known.
         restored: What the student made of them, (N, C, H, W), or (T*N, C, H, W) one step after the other.
         features: The student's features by module path, those that :meth:`Teaching.watch` kept.
         iteration: Current iteration of the training.

@@ -11,6 +11,7 @@ from basicsr_snn.engines.graph_file import graph_of
 from basicsr_snn.engines.names import ENGINES, EXTRA
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import Restorer, as_restorer
+from basicsr_snn.inference.given_pictures import refuse_what_is_no_picture
 from basicsr_snn.spiking.int8 import has_int8_form
 from basicsr_snn.zoo.building import build
 from basicsr_snn.zoo.trained_network import TrainedNetwork, named_network
@@ -75,13 +76,14 @@ def load(name: str | Path, engine: str = 'torch') -> Restorer:
             gradients, features and a network on a GPU.
 
     Returns:
-        The network in eval mode, folded, without gradients: float (N, C, H, W) in 0..1 to the same, any H, W >= 1.
+        The network in eval mode, folded, without gradients: float (N, C, H, W) in 0..1 to the same, any H, W >= 1. It
+        refuses what is no such picture, for example values of 0..255 or NaN, by a ``UserError``.
 
     Raises:
         UserError: Unknown name, a shipped weight file that was changed since, a weight file that does not say which
             network it is of, an engine that is not known or not installed.
     """
-    return place(named_network(name), engine, gpu=torch.cuda.is_available()).net
+    return refuse_what_is_no_picture(place(named_network(name), engine, gpu=torch.cuda.is_available()).net)
 
 
 def _reads_counts(trained: TrainedNetwork) -> bool:

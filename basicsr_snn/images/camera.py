@@ -137,3 +137,11 @@ def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
 def scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """A picture made smaller, as cameras and web sites do: each pixel becomes the mean of those that it covers."""
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
+
+
+def enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture (H, W, C) in 0..1 made larger, by cubic interpolation: as smooth from pixel to pixel as one of full
+    resolution."""
+    larger = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, -1)
+    return larger.clip(0, 1)
+

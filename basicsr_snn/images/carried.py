@@ -36,6 +36,7 @@ class Carried:
         exif: Upright and without thumbnail, beginning with the byte order.
         icc_profile: Colour profile, in whose space the pixels are.
         xmp: XMP packet.
+        iptc: IPTC records, as agencies and archives write them.
         dpi: Pixels per inch, across and down.
         text: Key and value of each text of a PNG; ``Comment`` is also the comment of a JPEG.
         png_colour: Name and content of the chunks by which a PNG without a profile tells its colours.
@@ -46,6 +47,7 @@ class Carried:
     exif: bytes = b''
     icc_profile: bytes = b''
     xmp: bytes = b''
+    iptc: bytes = b''
     dpi: tuple[float, float] | None = None
     text: tuple[tuple[str, str], ...] = ()
     png_colour: tuple[tuple[bytes, bytes], ...] = ()
@@ -59,7 +61,8 @@ class Carried:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write beside the pixels."""
-        return not (self.exif or self.icc_profile or self.xmp or self.dpi or self.text or self.png_colour)
+        return not (self.exif or self.icc_profile or self.xmp or self.iptc or self.dpi or self.text
+                    or self.png_colour)
 
 
 @dataclass

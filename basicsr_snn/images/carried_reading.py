@@ -24,12 +24,17 @@ from basicsr_snn.images.chunks import png_chunks, unpacked_png_profile, webp_chu
 from basicsr_snn.images.header import ORIENTATION, UPRIGHT, orientation_in
 
 MOST_TEXTS = 1000
+IPTC_START = b'\x1c'
+PHOTOSHOP_IPTC = 0x0404
+PHOTOSHOP_ELSEWHERE = (0x03ed, 0x0409, 0x040c, 0x040f, 0x0422, 0x0423, 0x0424, 0x0425)
+"""Resolution, small pictures, colour profile, EXIF, XMP, a checksum of IPTC: what stands elsewhere, or must go."""
+
 PNG_TEXT = (b'tEXt', b'zTXt', b'iTXt')
 PNG_COLOUR = (b'cICP', b'cHRM', b'gAMA', b'sRGB')
 XMP_KEY = 'XML:com.adobe.xmp'
 INCH = 0.0254
 
-TIFF_XMP, TIFF_ICC = 700, 34675
+TIFF_XMP, TIFF_ICC, TIFF_IPTC = 700, 34675, 33723
 TIFF_LAYOUT = frozenset({254, 255, *range(256, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294),
                          *range(317, 326), *range(330, 343), 347, *range(512, 533), TIFF_XMP, TIFF_ICC, 34377, 37724})
 """Tags that tell how pixels lie in the file, and those that are carried by themselves or hold other pictures."""
@@ -124,8 +129,10 @@ def carried_by_jpeg(file: BinaryIO) -> Carried:
         into.take('dpi', 'resolution', lambda: clean_dpi(image.info.get('dpi')))
     if 'mp' in image.info:
         into.note('the further pictures behind the first')
-    if 'photoshop' in image.info:
-        into.note("Photoshop's data (IPTC)")
+    photoshop = image.info.get('photoshop', {})
+    into.take('iptc', 'IPTC data', lambda: bounded(photoshop.get(PHOTOSHOP_IPTC)))
+    if photoshop.keys() - {PHOTOSHOP_IPTC, *PHOTOSHOP_ELSEWHERE}:
+        into.note("Photoshop's own data")
     return _with_dpi_of_exif(into)
 
 
@@ -175,9 +182,11 @@ def carried_by_tiff(file: BinaryIO) -> Carried:
         main = exif.read_directories(data)
     except ValueError:
         into.note('its tags (damaged)')
-    profile, packet, turn = (main.entries.get(code) for code in (TIFF_ICC, TIFF_XMP, ORIENTATION))
+    profile, packet, turn, iptc = (main.entries.get(code) for code in (TIFF_ICC, TIFF_XMP, ORIENTATION, TIFF_IPTC))
     into.take('icc_profile', 'its colour profile', lambda: bounded(profile.value if profile else b''))
     into.take('xmp', 'XMP data', lambda: _xmp(packet.value if packet else b'', max(turn.value) if turn else UPRIGHT))
+    if iptc and iptc.value.startswith(IPTC_START):  # it stays among the tags, too
+        into.take('iptc', 'IPTC data', lambda: bounded(iptc.value))
     kept = exif.Directory({tag: entry for tag, entry in main.entries.items() if tag not in TIFF_LAYOUT}, main.below)
     if kept.entries or kept.below:
         into.take('exif', 'EXIF data', lambda: clean_exif(exif.write_directories(kept, order)))

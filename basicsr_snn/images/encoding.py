@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from basicsr_snn.errors import UserError
 from basicsr_snn.images import exif, heif
 from basicsr_snn.images.carried import Carried, told_by_exif
-from basicsr_snn.images.carried_reading import TIFF_ICC, TIFF_LAYOUT, TIFF_XMP, XMP_KEY
+from basicsr_snn.images.carried_reading import PHOTOSHOP_IPTC, TIFF_ICC, TIFF_IPTC, TIFF_LAYOUT, TIFF_XMP, XMP_KEY
 from basicsr_snn.images.chunks import png_chunks
 from basicsr_snn.images.exif import Directory, Entry
 
@@ -32,6 +32,8 @@ LONGEST_JPEG_SEGMENT = 65533
 LONGEST_JPEG_EXIF = LONGEST_JPEG_SEGMENT - len(exif.MARK)
 LONGEST_JPEG_XMP = LONGEST_JPEG_SEGMENT - 29
 LONGEST_JPEG_PROFILE = 255 * (LONGEST_JPEG_SEGMENT - 14)
+PHOTOSHOP_MARK = b'Photoshop 3.0\0'
+LONGEST_JPEG_IPTC = LONGEST_JPEG_SEGMENT - len(PHOTOSHOP_MARK) - 13
 
 Encoder = Callable[[np.ndarray, Carried, int | None], tuple[bytes, tuple[str, ...]]]
 """From (H, W, C) uint8 or uint16, with alpha as the last of 2 or 4 channels, to the file and what was left out."""
@@ -73,7 +75,7 @@ def encode(pixels: np.ndarray, file_format: Format, carried: Carried,
 
 def _png(pixels: np.ndarray, carried: Carried, _quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     """By OpenCV, which writes 16 bits; what is carried stands in chunks that Pillow makes around one pixel."""
-    encoded = _by_opencv('.png', pixels)
+    encoded, carried = _by_opencv('.png', pixels), _without_iptc(carried)
     if carried.is_empty:
         return encoded, carried.left_out
     info = PngImagePlugin.PngInfo()
@@ -101,6 +103,7 @@ def _jpeg(pixels: np.ndarray, carried: Carried, quality: int | None) -> tuple[by
     if len(fitting.exif) > LONGEST_JPEG_EXIF >= len(carried.exif):
         fitting = replace(fitting, exif=carried.exif).without('text (too long for a JPEG)')
     for name, what, longest in (('exif', 'EXIF data', LONGEST_JPEG_EXIF), ('xmp', 'XMP data', LONGEST_JPEG_XMP),
+                                ('iptc', 'IPTC data', LONGEST_JPEG_IPTC),
                                 ('icc_profile', 'its colour profile', LONGEST_JPEG_PROFILE)):
         if len(getattr(fitting, name)) > longest:  # fields of Carried
             fitting = fitting.without(f'{what} (too long for a JPEG)', **{name: b''})
@@ -111,12 +114,22 @@ def _jpeg(pixels: np.ndarray, carried: Carried, quality: int | None) -> tuple[by
         sampling = carried.jpeg.subsampling if pixels.shape[2] == 3 else -1
         how = {'subsampling': sampling, **(how if quality else {'qtables': carried.jpeg.tables})}
     encoded = _by_pillow(pixels, 'jpeg', **how, exif=exif.MARK + fitting.exif if fitting.exif else b'', **_given(
-        dpi=carried.dpi, icc_profile=fitting.icc_profile, xmp=fitting.xmp, comment=comment))
+        dpi=carried.dpi, icc_profile=fitting.icc_profile, xmp=fitting.xmp, comment=comment,
+        extra=_photoshop_segment(fitting.iptc)))
     return encoded, fitting.left_out
 
 
+def _photoshop_segment(iptc: bytes) -> bytes:
+    """The part of a JPEG file in which Photoshop, and all others since, put IPTC data; Pillow has no argument of its
+    own for it."""
+    if not iptc:
+        return b''
+    block = b'8BIM' + struct.pack('>HHI', PHOTOSHOP_IPTC, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
+    return b'\xff\xed' + struct.pack('>H', 2 + len(PHOTOSHOP_MARK) + len(block)) + PHOTOSHOP_MARK + block
+
+
 def _webp(pixels: np.ndarray, carried: Carried, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
-    fitting = _for_colour(told_by_exif(_without_png_colour(carried)), pixels)
+    fitting = _for_colour(told_by_exif(_without_png_colour(_without_iptc(carried))), pixels)
     how: dict[str, Any] = {'lossless': True, 'exact': True} if quality is None else {'quality': quality, 'exact': True}
     return _by_pillow(pixels, 'webp', **how, exif=fitting.exif, xmp=fitting.xmp,
                       icc_profile=fitting.icc_profile), fitting.left_out
@@ -124,7 +137,7 @@ def _webp(pixels: np.ndarray, carried: Carried, quality: int | None) -> tuple[by
 
 def _avif(pixels: np.ndarray, carried: Carried, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     heif.AVIF.need()
-    fitting = told_by_exif(_without_png_colour(carried))
+    fitting = told_by_exif(_without_png_colour(_without_iptc(carried)))
     how = {} if pixels.shape[2] < 3 else {'subsampling': '4:4:4'}
     return _by_pillow(pixels, 'avif', **how, quality=MODERN_QUALITY if quality is None else quality,
                       **_for_heif(fitting)), fitting.left_out
@@ -132,7 +145,7 @@ def _avif(pixels: np.ndarray, carried: Carried, quality: int | None) -> tuple[by
 
 def _heic(pixels: np.ndarray, carried: Carried, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     heif.HEIC.need()
-    fitting = _for_colour(told_by_exif(_without_png_colour(carried)), pixels)
+    fitting = _for_colour(told_by_exif(_without_png_colour(_without_iptc(carried))), pixels)
     return _by_pillow(_coloured(pixels), 'heif', quality=MODERN_QUALITY if quality is None else quality, chroma=444,
                       **_for_heif(fitting)), fitting.left_out
 
@@ -145,7 +158,8 @@ def _for_heif(carried: Carried) -> dict[str, bytes]:
 
 def _bmp(pixels: np.ndarray, carried: Carried, _quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     lost = [what for what, value in (('EXIF data', carried.exif), ('its colour profile', carried.icc_profile),
-                                     ('XMP data', carried.xmp), ('text', carried.text)) if value]
+                                     ('XMP data', carried.xmp), ('IPTC data', carried.iptc),
+                                     ('text', carried.text)) if value]
     left_out = (*_without_png_colour(carried).left_out, *(f'{what} (a BMP has no place for it)' for what in lost))
     return _by_pillow(pixels, 'bmp', **_given(dpi=carried.dpi)), left_out
 
@@ -168,12 +182,20 @@ def _tiff(pixels: np.ndarray, carried: Carried, _quality: int | None) -> tuple[b
     if fitting.exif:
         told = exif.in_byte_order(exif.read_directories(fitting.exif), exif.byte_order(fitting.exif), order)
     own = {tag: Entry(kind, len(value), value) for tag, kind, value in (
-        (TIFF_ICC, exif.UNDEFINED, fitting.icc_profile), (TIFF_XMP, exif.BYTE, fitting.xmp)) if value}
+        (TIFF_ICC, exif.UNDEFINED, fitting.icc_profile), (TIFF_XMP, exif.BYTE, fitting.xmp),
+        (TIFF_IPTC, exif.UNDEFINED, fitting.iptc)) if value}
     kept = {tag: entry for tag, entry in told.entries.items() if tag not in TIFF_LAYOUT}
     place = len(encoded) + len(encoded) % 2
     behind = exif.write_directories(Directory({**kept, **own, **layout}, told.below), order, place, start=False)
     start = encoded[:4] + struct.pack(order + 'I', place)
     return start + encoded[8:].ljust(place - 8, b'\0') + behind, fitting.left_out
+
+
+def _without_iptc(carried: Carried) -> Carried:
+    """For kinds of files that have no place for it, unless it stands among the tags, as in a TIFF."""
+    if not carried.iptc or carried.iptc in carried.exif:
+        return replace(carried, iptc=b'')
+    return carried.without('IPTC data (which only JPEG and TIFF have a place for)', iptc=b'')
 
 
 def _without_png_colour(carried: Carried) -> Carried:

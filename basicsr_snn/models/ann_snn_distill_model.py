@@ -123,7 +123,7 @@ class ANNSNNDistillModel(SNNModel):
             return super().compute_losses(batch, current_iter)
         with self.teaching.watch(self.get_bare_model(self.net_g)) as hooks:
             restored, terms = self.student_losses(batch)
-        lesson = Lesson(batch, restored, hooks.features, current_iter, partial(self.image_losses, truth=batch.truth),
+        lesson = Lesson(batch, restored, hooks.features, current_iter, partial(self.image_losses, batch=batch),
                         dict(terms))
         terms.update(self.teaching.losses(lesson))
         return terms

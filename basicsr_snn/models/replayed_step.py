@@ -105,7 +105,7 @@ class ReplayedStep:
 
 
 def _tensors(batch: Batch) -> tuple[Tensor | None, ...]:
-    return batch.lq, batch.gt, batch.sigma
+    return batch.lq, batch.gt, batch.sigma, batch.known
 
 
 def _shapes(batch: Batch) -> list[torch.Size | None]:

@@ -187,6 +187,7 @@ class SNNModel(SRModel):
 
     def compute_losses(self, batch: Batch, current_iter: int) -> OrderedDict[str, Tensor]:
         """Run the student on a batch and return its weighted loss terms by log key."""
+        batch.require_truth()
         return self.student_losses(batch)[1]
 
     def student_losses(self, batch: Batch) -> tuple[Tensor, OrderedDict[str, Tensor]]:
@@ -197,16 +198,17 @@ class SNNModel(SRModel):
             restored = restore(self.restorer, batch.lq, batch.sigma)
         if restored.dim() == 5:
             restored = restored.flatten(0, 1)
-        terms = self.image_losses(restored, batch.truth)
+        terms = self.image_losses(restored, batch)
         if self.cri_rate and taps:
             pixels = batch.lq.shape[0] * batch.lq.shape[2] * batch.lq.shape[3]
             terms['l_rate'] = self.cri_rate(taps.spikes, taps.fan_outs, pixels)
         return restored, terms
 
-    def image_losses(self, restored: Tensor, truth: Tensor) -> OrderedDict[str, Tensor]:
-        """Losses of restored pictures (N, C, H, W), or (T*N, C, H, W) one step after the other, by log key."""
+    def image_losses(self, restored: Tensor, batch: Batch) -> OrderedDict[str, Tensor]:
+        """Losses of what was made of a batch, (N, C, H, W), or (T*N, C, H, W) one step after the other, by log key;
+        pictures whose truth is not known have no part in them."""
+        truth = batch.truth_for(restored)
         _refuse_other_size(restored, truth)
-        truth = truth.repeat(len(restored) // len(truth), 1, 1, 1)
         terms: OrderedDict[str, Tensor] = OrderedDict()
         if self.cri_pix:
             terms['l_pix'] = self.cri_pix(restored, truth)

@@ -94,7 +94,9 @@ def picture_paths(dataset: Any) -> list[str]:
 
 def has_truth(dataset: Any) -> bool:
     """Whether there are clean pictures to compare with."""
-    return isinstance(dataset, PictureDataset | PairedImageDataset) or 'gt' in dataset[0]
+    if isinstance(dataset, PictureDataset):
+        return dataset.has_truth
+    return isinstance(dataset, PairedImageDataset) or 'gt' in dataset[0]
 
 
 def metrics_without_truth(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

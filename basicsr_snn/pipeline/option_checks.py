@@ -14,7 +14,8 @@ import msgspec
 import torch
 from basicsr.utils.registry import MODEL_REGISTRY
 
-from basicsr_snn.data.mixed_dataset import PASSED_ON, MixedDataset
+from basicsr_snn.data.mixed_dataset import MixedDataset, each_set
+from basicsr_snn.data.noisy_pictures_dataset import NoisyPicturesDataset
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import is_built_with_weights
 from basicsr_snn.models.snn_model import SNNModel
@@ -63,6 +64,7 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parse
         _check_pairs(check, options)
     _check_phases(check, options.get('datasets'), 'train' in options)
     _check_dataset_names(check, options.get('datasets'))
+    _check_truth(check, options)
     if not check.mistakes:
         _check_paths(check, options)
     if isinstance(options.get('num_gpu'), int) and options['num_gpu'] > torch.cuda.device_count():
@@ -70,6 +72,21 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parse
                               'devices; write num_gpu: auto.')
     if check.mistakes:
         raise UserError('\n'.join(check.mistakes))
+
+
+def _check_truth(check: BlockCheck, options: Mapping[str, Any]) -> None:
+    """Pictures without a truth need a teacher, to the end of the training."""
+    named = options.get('datasets')
+    training = {'train': named['train']} if isinstance(named, Mapping) and 'train' in named else {}
+    places = [place for place, block in _with_mixed_in(training) if block.get('type') == NoisyPicturesDataset.__name__]
+    distill = options.get('distill')
+    until = distill.get('until') if isinstance(distill, Mapping) else None
+    if places and options.get('model_type') != 'ANNSNNDistillModel':
+        check.mistakes.append(f'datasets: {places[0]} is a NoisyPicturesDataset, whose pictures only a teacher can '
+                              'teach; write model_type: ANNSNNDistillModel with a distill: block, or take it out.')
+    elif places and until is not None:
+        check.mistakes.append(f'distill: until is {until}, but nothing teaches the pictures of datasets: {places[0]}, '
+                              'a NoisyPicturesDataset, from there on; take `until` out.')
 
 
 def _check_dataset_names(check: BlockCheck, datasets: Any) -> None:
@@ -214,18 +231,11 @@ def _check_steps(check: BlockCheck, options: Mapping[str, Any]) -> None:
                                   'T: 4.')
 
 
-def _with_mixed_in(datasets: Any, below: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _with_mixed_in(datasets: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """All dataset blocks, each after its place; behind a ``MixedDataset`` its sets, with what stands beside them."""
-    named = datasets.items() if isinstance(datasets, Mapping) else ()
-    for place, block in named:
-        if not isinstance(block, Mapping):
-            continue
-        yield f'{below}{place}', block
-        sets = block.get('sets') if block.get('type') == MixedDataset.__name__ else None
-        beside = {key: block[key] for key in PASSED_ON if key in block}
-        inside = {number: {**beside, **one} for number, one in enumerate(sets if isinstance(sets, list) else ())
-                  if isinstance(one, Mapping)}
-        yield from _with_mixed_in(inside, f'{below}{place}: sets: ')
+    for place, block in datasets.items() if isinstance(datasets, Mapping) else ():
+        if isinstance(block, Mapping):
+            yield from each_set(str(place), block)
 
 
 def _check_validation(check: BlockCheck, val: Mapping[str, Any], training: bool) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from basicsr_snn import zoo
-from basicsr_snn.engines.placing import load
+from basicsr_snn.engines.placing import place
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.enlarging import enlarged
 from basicsr_snn.images.files import Picture, read_picture, to_float, to_integers
@@ -20,9 +20,15 @@ from basicsr_snn.inference.calling import usual_device
 from basicsr_snn.inference.defaults import AUTO_LEVEL, STRONGEST
 from basicsr_snn.inference.denoising import Denoiser
 from basicsr_snn.restoring.choice import level_of_a_student
+from basicsr_snn.zoo.trained_network import named_network
 
 HIGHEST = 2.0
-"""A float picture beyond it, or below -1, is not one in 0..1 with noise."""
+"""A float picture beyond it, or below -1, is not one in 0..1 with noise, unless strong noise is told."""
+
+NOISIEST = 6.0
+"""Standard deviations that no noise leaves."""
+
+NUMBERS = (int, float, np.integer, np.floating)
 
 MODES = ('L', 'LA', 'RGB', 'RGBA', 'I;16')
 KEPT_NETWORKS = 4
@@ -66,16 +72,16 @@ def denoise(picture: Any, sigma: float | str | None = None, name: str | Path | N
         read.refuse_inks()
         restored = _restored(_Given(read.stored, read.alpha), sigma, name, strength)
         return restored[:, :, 0] if restored.shape[2] == 1 else restored
-    given = _array(picture)
+    given = _array(picture, NOISIEST * float(sigma) / 255 if isinstance(sigma, NUMBERS) else 0.0)
     restored = _restored(_Given(given), sigma, name, strength)
-    return restored[:, :, 0] if picture.ndim == 2 else restored
+    return restored.reshape(*restored.shape[:2], *picture.shape[2:]).astype(picture.dtype, copy=False)
 
 
 def _check(sigma: object, strength: object) -> None:
-    numbers = (int, float, np.integer, np.floating)
-    if sigma not in (None, AUTO_LEVEL) and not (isinstance(sigma, numbers) and 0 <= sigma <= 255):
+    if not (sigma is None or isinstance(sigma, str) and sigma == AUTO_LEVEL
+            or isinstance(sigma, NUMBERS) and 0 <= sigma <= 255):
         raise UserError(f"sigma={sigma!r} is no noise level; give a number from 0 to 255, 'auto', or None.")
-    if not (isinstance(strength, numbers) and 0 <= strength <= STRONGEST):
+    if not (isinstance(strength, NUMBERS) and 0 <= strength <= STRONGEST):
         raise UserError(f'strength={strength!r} is none; give a number from 0 (no change) to {STRONGEST:g}.')
 
 
@@ -94,8 +100,12 @@ def _of_image(image: Image.Image, sigma: float | str | None, name: str | Path | 
     return answer
 
 
-def _array(picture: object) -> np.ndarray:
-    """The array as (H, W, C).
+def _array(picture: object, noise: float) -> np.ndarray:
+    """The array as (H, W, C), in this machine's order of bytes.
+
+    Args:
+        picture: What was given.
+        noise: How far noise reaches beyond 0 and 1, by the level that was told.
 
     Raises:
         UserError: it is no picture.
@@ -110,6 +120,7 @@ def _array(picture: object) -> np.ndarray:
         alpha = ' (without alpha: give picture[..., :3])' if picture.ndim == 3 and picture.shape[2] == 4 else ''
         raise UserError(f'an array of shape {picture.shape} is no picture; (height, width) and (height, width, 3) are '
                         f'restored{first}{alpha}.')
+    picture = np.asarray(picture, picture.dtype.newbyteorder('='))
     if picture.dtype in (np.uint8, np.uint16):
         return picture.reshape(*picture.shape[:2], -1)
     if not np.issubdtype(picture.dtype, np.floating):
@@ -118,7 +129,7 @@ def _array(picture: object) -> np.ndarray:
     lowest, highest = float(picture.min()), float(picture.max())
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         raise UserError('the picture holds NaN or infinity; give finite values in 0..1.')
-    if lowest < 1 - HIGHEST or highest > HIGHEST:
+    if lowest < 1 - HIGHEST - noise or highest > HIGHEST + noise:
         raise UserError(f'a float picture with values from {lowest:g} to {highest:g} was given, but 0..1 is meant; '
                         'divide it by its white, for example picture / 255.')
     return picture.reshape(*picture.shape[:2], -1)
@@ -153,4 +164,5 @@ def _denoiser(channels: int, level: float | None, estimated: bool, name: str | P
 
 @lru_cache(KEPT_NETWORKS)
 def _network(name: str) -> Any:
-    return load(name, 'auto').to(usual_device())
+    device = usual_device()
+    return place(named_network(name), 'auto', gpu=device == 'cuda').net.to(device)

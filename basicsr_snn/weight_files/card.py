@@ -105,9 +105,16 @@ def card_of_options(options: Mapping[str, Any], block: str = NETWORK) -> Card | 
     if not isinstance(options.get(block), Mapping):
         return None
     training = (options.get('datasets') or {}).get('train') or {}
-    noise = next((_plain(training[key]) for key in NOISE_OPTIONS if training.get(key) is not None), None)
-    return Card(_plain(options[block]), noise, _plain(options.get('scale')), options.get('licence'), __version__,
-                options.get('task'))
+    return Card(_plain(options[block]), _noise_of(training), _plain(options.get('scale')), options.get('licence'),
+                __version__, options.get('task'))
+
+
+def _noise_of(data: Mapping[str, Any]) -> Any:
+    """The noise level of a training set, of a mixed one that of all its sets; None: it has none, or several."""
+    if isinstance(data.get('sets'), list):
+        levels = [_noise_of(one) if isinstance(one, Mapping) else None for one in data['sets']]
+        return levels[0] if levels and all(level == levels[0] for level in levels) else None
+    return next((_plain(data[key]) for key in NOISE_OPTIONS if data.get(key) is not None), None)
 
 
 @contextmanager

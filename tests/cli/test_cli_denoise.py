@@ -26,7 +26,8 @@ def test_grey_noise_of_another_level_than_was_trained_for_is_removed(tmp_path, c
     save(tmp_path / 'in' / 'a.png', smooth_picture(96, 96))
     gains = {}
     for arguments in ((), ('--sigma', 25)):  # told rightly, and told the level of the training
-        assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--noise', 60, '--gt', *arguments) == 0
+        assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--overwrite', '--noise', 60, '--gt',
+                       *arguments) == 0
         noisy, restored = re.search(r'a\.png\D+([\d.]+)\D+([\d.]+)', capsys.readouterr().out).groups()
         gains[arguments] = float(restored) - float(noisy)
     assert gains[()] > gains[('--sigma', 25)] + 5

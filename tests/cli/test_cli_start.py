@@ -87,3 +87,51 @@ def test_mistakes_become_one_sentence(work, capsys, network, start, arguments, s
     assert main(['start', '-opt', 'student.yml', *arguments]) == 2
     assert sentence in capsys.readouterr().err
     assert not (work / 'start.pth').exists()
+
+
+def mixed(*sets: dict) -> dict:
+    """A training on several sets; a set without a place is of ``pictures``."""
+    options = training()
+    loader = {key: value for key, value in options['datasets']['train'].items() if key not in ('dataroot_gt', 'sigma')}
+    options['datasets']['train'] = {**loader, 'type': 'MixedDataset', 'sets': [
+        {'dataroot_gt': 'pictures', **one} for one in sets]}
+    return options
+
+
+GAUSSIAN = {'type': 'GaussianDenoisingDataset', 'sigma_range': [0, 55]}
+STOCK = {'type': 'PairedImageDataset', 'dataroot_lq': 'pictures', 'io_backend': {'type': 'disk'}, 'use_hflip': True,
+         'use_rot': True}
+
+
+@pytest.mark.parametrize('sets', [
+    [GAUSSIAN], [GAUSSIAN, {'type': 'CameraNoiseDataset', 'share': 3}], [STOCK, GAUSSIAN],
+    [{'type': 'MixedDataset', 'sets': [{**GAUSSIAN, 'dataroot_gt': 'pictures'}]}],
+    [{'type': 'NoisyPicturesDataset', 'dataroot_lq': 'pictures', 'dataroot_gt': None}]])
+def test_crops_of_a_mixed_training_are_those_that_it_draws(work, sets):
+    options = mixed(*sets)
+    for block in options['datasets']['train']['sets']:
+        if block['type'] in ('MixedDataset', 'NoisyPicturesDataset'):
+            del block['dataroot_gt']
+    crops = training_crops(options)
+    assert crops.shape == (16, 3, 16, 16)
+    assert torch.equal(crops, training_crops(options))
+    assert len({crop.numpy().tobytes() for crop in crops}) > 12
+
+
+@pytest.mark.parametrize(('source', 'trained', 'student'), [('--from-twin', TWIN, SHAPE),
+                                                            ('--from-smaller', SHAPE, DEEPER)])
+def test_a_mixed_training_begins_with_the_file_that_start_wrote(work, source, trained, student):
+    write_weights(trained, 'trained.pth')
+    options = {**mixed(GAUSSIAN, {'type': 'CameraNoiseDataset'}), 'network_g': student,
+               'path': {'pretrain_network_g': 'start.pth', 'resume_state': None}}
+    with open('student.yml', 'w', encoding='utf-8') as file:
+        yaml.safe_dump(options, file)
+    assert main(['start', '-opt', 'student.yml', source, 'trained.pth']) == 0
+    assert main(['train', '-opt', 'student.yml']) == 0
+
+
+def test_crops_of_other_pictures_than_those_of_validation(work):
+    options = training()
+    options['datasets']['train'].update(type='CameraNoiseDataset')
+    del options['datasets']['train']['sigma']
+    assert training_crops(options).shape == (16, 3, 16, 16)

@@ -1,6 +1,7 @@
 """``basicsr-snn denoise`` with many files: inputs, patterns, one file, what exists, Ctrl-C, the report."""
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -49,8 +50,8 @@ def test_what_is_no_picture_is_left_out_in_one_line(pictures, small, capsys):
 
 
 def test_a_pattern_does_not_meet_results(pictures, small, capsys):
-    for _ in range(2):
-        assert denoise('-i', '**/*.png', '-o', 'in/out', *small) == 0
+    for existing in ((), ('--overwrite',)):
+        assert denoise('-i', '**/*.png', '-o', 'in/out', *existing, *small) == 0
         assert '3 of 3 pictures' in capsys.readouterr().out
 
 
@@ -194,8 +195,9 @@ def test_the_level_of_each_picture_is_estimated_and_told(tmp_path, capsys):
     assert report['weak']['network'] == 'spikerir_small_colorblind'
     assert report['grey']['network'].startswith('spikerir_small_gray25, at 0.6')
     assert told.err.count('noise level estimated as') == 3
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--sigma', 'auto', '-n', 'ffdnet_color') == 0
-    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--sigma', 'auto', '-n', 'dncnn_color_blind') == 2
+    again = '-i', tmp_path / 'in', '-o', tmp_path / 'out', '--overwrite', '--sigma', 'auto'
+    assert denoise(*again, '-n', 'ffdnet_color') == 0
+    assert denoise(*again, '-n', 'dncnn_color_blind') == 2
     assert '--sigma auto was given, but the network takes no noise level' in capsys.readouterr().err
 
 
@@ -258,8 +260,8 @@ def test_sub_folders_are_kept_and_results_not_read_again(tmp_path, small, capsys
     for name in ('a.png', 'x/a.png', 'x/y/b.png'):
         save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
     output = tmp_path / 'in' / 'out'
-    for _ in range(2):
-        assert denoise('-i', tmp_path / 'in', '-o', output, '--recursive', *small) == 0
+    for existing in ((), ('--overwrite',)):
+        assert denoise('-i', tmp_path / 'in', '-o', output, '--recursive', *existing, *small) == 0
         assert '3 of 3 pictures' in capsys.readouterr().out
     assert sorted(path.relative_to(output).as_posix() for path in output.rglob('*.png')) == [
         'a.png', 'x/a.png', 'x/y/b.png']
@@ -270,3 +272,51 @@ def test_sub_folders_are_left_alone_unless_asked_for(tmp_path, small):
         save(tmp_path / 'in' / name, smooth_picture(9, 12, 3))
     assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', *small) == 0
     assert [path.name for path in (tmp_path / 'out').rglob('*.png')] == ['a.png']
+
+
+@pytest.fixture
+def restored_before(pictures, small) -> dict[str, bytes]:
+    """Results of a.png and sub/c.png, of three pictures; their contents by name."""
+    assert denoise('-i', 'in/a.png', '-o', 'out', *small) == 0
+    assert denoise('-i', 'in/sub', '-o', 'out/sub', *small) == 0
+    return {name: Path('out', name).read_bytes() for name in written()}
+
+
+def at_a_terminal(monkeypatch, answer: str) -> None:
+    """Somebody who answers sits there."""
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, 'isatty', lambda: True)
+    monkeypatch.setattr('sys.stdin', terminal)
+    monkeypatch.setattr('sys.stderr.isatty', lambda: True, raising=False)
+
+
+def test_results_that_exist_are_refused_before_any_work(restored_before, small, capsys):
+    refused = '-i', 'in', '-o', 'out', '--recursive', '--strength', '2', *small
+    assert denoise(*refused) == 2
+    assert ('2 of 3 results exist in out, such as a.png; add --overwrite to replace them, --skip-existing to keep '
+            'them, or choose another folder with -o.') in capsys.readouterr().err
+    assert {name: Path('out', name).read_bytes() for name in written()} == restored_before
+    assert denoise('-i', 'in/a.png', '-o', 'out', *small) == 2
+    assert 'out/a.png exists; add --overwrite to replace it, --skip-existing to keep it' in capsys.readouterr().err
+    assert denoise('-i', 'in', '-o', 'out', *small) == 2
+    assert '1 of 2 results exists in out, such as a.png; add --overwrite to replace it' in capsys.readouterr().err
+    assert denoise(*refused, '--overwrite') == 0
+    assert len(written()) == 3
+    assert all(Path('out', name).read_bytes() != content for name, content in restored_before.items())
+
+
+@pytest.mark.parametrize(('answer', 'status', 'count', 'kept'), [
+    ('o\n', 0, 3, False), ('Skip\n', 0, 3, True), ('q\n', 2, 2, True), ('\n', 2, 2, True), ('', 2, 2, True)])
+def test_at_a_terminal_results_that_exist_are_asked_about(restored_before, small, monkeypatch, capsys, answer, status,
+                                                          count, kept):
+    at_a_terminal(monkeypatch, answer)
+    assert denoise('-i', 'in', '-o', 'out', '--recursive', '--strength', '2', *small) == status
+    assert '2 of 3 results exist in out, such as a.png. [o]verwrite, [s]kip or [q]uit? ' in capsys.readouterr().err
+    assert len(written()) == count
+    assert {Path('out', name).read_bytes() == content for name, content in restored_before.items()} == {kept}
+
+
+def test_a_program_that_reads_json_is_not_asked(restored_before, small, monkeypatch, capsys):
+    at_a_terminal(monkeypatch, 'o\n')
+    assert denoise('-i', 'in', '-o', 'out', '--json', *small) == 2
+    assert 'results exists in out' in capsys.readouterr().err

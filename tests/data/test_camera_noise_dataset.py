@@ -136,6 +136,7 @@ def test_pictures_of_16_bits_keep_their_truth(tmp_path: Path) -> None:
     ({'jpeg_quality': [75, 101]}, 'from 1 to 100'),
     ({'jpeg_quality': [75.5, 90]}, 'whole numbers are allowed: write `jpeg_quality: [75, 100]`'),
     ({'resize_range': [0.5, 2]}, 'from 0.1 to 1: write `resize_range: [1.0, 1.0]`'),
+    ({'enlarge_range': [0.5, 2]}, 'from 1 to 4: write `enlarge_range: [1.0, 1.0]`'),
     ({'light_smoothing': 'much'}, '`light_smoothing: much` given'),
     ({'jpeg_share': 1.5}, '`jpeg_share: 1.5` given, a number from 0 to 1 is allowed'),
     ({'noise_seed': 1}, '`noise_seed` is for validation and test'),
@@ -144,3 +145,25 @@ def test_mistakes_are_named(folder: Path, changes: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=re.escape(sentence)) as error:
         build(TRAIN, folder, **changes)
     assert str(error.value).startswith('tiny: ')
+
+
+def test_enlarged_pictures_are_smoother_and_have_the_same_noise(folder: Path) -> None:
+    white = {'kinds': {'gaussian': 1}, 'gaussian_sigma': [30, 30], 'jpeg_share': 0}
+    doubled, whole = (build(VAL, folder, enlarge_range=2 * [factor], **white) for factor in (2, 1))
+    assert doubled[0]['lq'].shape == doubled[0]['gt'].shape == (3, 64, 80)
+    assert doubled[0]['sigma'].item() == pytest.approx(whole[0]['sigma'].item(), rel=0.05)
+    steps = [one[0]['gt'].diff(dim=2).abs().mean() for one in (doubled, whole)]
+    assert steps[0] < 0.6 * steps[1]
+    for seed in range(20):
+        item = build(TRAIN, folder, enlarge_range=[1, 3], resize_range=[0.5, 1])[Draw(0, seed)]
+        assert item['lq'].shape == item['gt'].shape == (3, 24, 24)
+        assert item['gt'].clamp(0, 1).equal(item['gt'])
+    both = build(VAL, folder, enlarge_range=[2, 2], resize_range=[0.5, 0.5], **white)
+    assert both[0]['lq'].shape == (3, 32, 40)
+
+
+def test_what_is_drawn_is_the_same_where_nothing_is_enlarged() -> None:
+    rngs = np.random.default_rng(0), np.random.default_rng(0)
+    assert CameraNoise().draw_enlargement(rngs[0]) == 1
+    assert rngs[0].random() == rngs[1].random()
+    assert 1 < CameraNoise(enlarge_range=(1.0, 2.0)).draw_enlargement(rngs[0]) < 2

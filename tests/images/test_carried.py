@@ -327,3 +327,68 @@ def test_a_heic_carries_the_same(tmp_path: Path) -> None:
     assert b'Kamera' in picture.carried.exif
     assert MAKER_NOTE in picture.carried.exif
     assert picture.carried.dpi == pytest.approx(DPI, abs=0.02)
+
+
+def iptc_of(path: Path) -> bytes:
+    """The IPTC data of a JPEG or TIFF, read by Pillow."""
+    with Image.open(path) as image:
+        if path.suffix == '.tif':
+            return bytes(image.tag_v2.get(33723, b''))
+        return image.info.get('photoshop', {}).get(0x0404, b'')
+
+
+IPTC = b'\x1c\x02\x19\x00\x05Alpen\x1c\x02\x78\x00\x0eGr\xc3\xbc\xc3\x9fe im Tal'
+
+
+def photoshop_segment(*resources: tuple[int, bytes]) -> bytes:
+    blocks = b''.join(b'8BIM' + struct.pack('>HHI', code, 0, len(data)) + data + bytes(len(data) % 2)
+                      for code, data in resources)
+    content = b'Photoshop 3.0\0' + blocks
+    return b'\xff\xed' + struct.pack('>H', 2 + len(content)) + content
+
+
+def save_with_iptc(path: Path, *others: tuple[int, bytes]) -> None:
+    image = Image.fromarray(PIXELS)
+    if path.suffix == '.tif':
+        image.save(path, tiffinfo={33723: IPTC})
+    else:
+        image.save(path, exif=photograph_exif(1), extra=photoshop_segment((0x0404, IPTC), *others))
+
+
+@pytest.mark.parametrize('source', ['jpg', 'tif'])
+@pytest.mark.parametrize('target', ['jpg', 'tif'])
+def test_iptc_data_survive_in_jpeg_and_tiff(tmp_path: Path, source: str, target: str) -> None:
+    save_with_iptc(tmp_path / f'a.{source}')
+    picture = read_picture(tmp_path / f'a.{source}', carried=True)
+    assert write_picture(tmp_path / f'b.{target}', picture.stored, carried=picture.carried) == ()
+    assert iptc_of(tmp_path / f'b.{target}') == IPTC
+    again = read_picture(tmp_path / f'b.{target}', carried=True)
+    assert again.carried.iptc == IPTC
+    if source == 'jpg':
+        assert MAKER_NOTE in again.carried.exif
+
+
+@pytest.mark.parametrize('target', ['png', 'webp', 'bmp'])
+def test_where_iptc_data_have_no_place_that_is_told(tmp_path: Path, target: str) -> None:
+    save_with_iptc(tmp_path / 'a.jpg')
+    picture = read_picture(tmp_path / 'a.jpg', carried=True)
+    left_out = write_picture(tmp_path / f'b.{target}', picture.stored, carried=picture.carried)
+    assert [reason for reason in left_out if 'IPTC' in reason]
+    save_with_iptc(tmp_path / 'a.tif')
+    picture = read_picture(tmp_path / 'a.tif', carried=True)
+    left_out = write_picture(tmp_path / f'c.{target}', picture.stored, carried=picture.carried)
+    assert bool([reason for reason in left_out if 'IPTC' in reason]) == (target == 'bmp'), 'else it is one of the tags'
+    assert target == 'bmp' or IPTC in (tmp_path / f'c.{target}').read_bytes()
+
+
+def test_what_photoshop_keeps_for_itself_is_left_out_and_too_much_iptc_too(tmp_path: Path) -> None:
+    save_with_iptc(tmp_path / 'a.jpg', (0x040c, b'small picture'), (0x03ed, struct.pack('>IHHIHH', 1, 1, 1, 1, 1, 1)))
+    assert read_picture(tmp_path / 'a.jpg', carried=True).carried.left_out == ()
+    save_with_iptc(tmp_path / 'b.jpg', (0x03f3, b'print'))
+    picture = read_picture(tmp_path / 'b.jpg', carried=True)
+    assert picture.carried.left_out == ("Photoshop's own data",)
+    assert picture.carried.iptc == IPTC
+    large = Carried(iptc=IPTC + bytes(65_500))
+    assert write_picture(tmp_path / 'c.jpg', PIXELS, carried=large) == ('IPTC data (too long for a JPEG)',)
+    assert write_picture(tmp_path / 'c.tif', PIXELS, carried=large) == ()
+    assert iptc_of(tmp_path / 'c.tif') == large.iptc

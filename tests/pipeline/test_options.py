@@ -38,7 +38,8 @@ def stub_folder(dataset: dict, folder: Path) -> None:
     sides = (side + 4, side) if 'gt_size' in dataset else (24, 22)  # of which super-resolution scores the inner part
     shape = (*sides, 3) if dataset.get('in_ch', 3) == 3 else sides
     content = cv2.imencode('.png', rng.integers(0, 256, shape, dtype=np.uint8))[1].tobytes()
-    marks = ('_mean', '_real') if dataset['type'] == 'RealPairsDataset' else ('',)
+    marks = {'RealPairsDataset': ('_mean', '_real'), 'NoisyPicturesDataset': (dataset.get('lq_mark', ''),)}.get(
+        dataset['type'], ('',))
     for name in (f'{index:03d}{mark}.png' for index in range(count) for mark in marks):
         if not (folder / name).exists():  # a folder may be split between training and validation
             (folder / name).write_bytes(content)

@@ -29,6 +29,10 @@ def test_the_card_of_options_is_plain():
     assert type(card_of_options(OPTIONS).network_g['neuron']) is dict
     assert card_of_options({'datasets': {}}) is None
     assert card_of_options({'network_g': {'type': 'X'}, 'datasets': {'train': {'sigma': 25}}}).noise == 25
+    for sets, noise in (([{'sigma': 25}, {'sigma': 25, 'share': 2}], 25), ([{'sigma': 25}, {'sigma': 15}], None),
+                        ([{'sigma_range': [0, 55]}], [0, 55]), ([{'sigma': 25}, {}], None)):
+        options = {'network_g': {'type': 'X'}, 'datasets': {'train': {'sets': sets}}}
+        assert card_of_options(options).noise == noise
     assert card_of_options(OPTIONS, 'network_d') is None
     assert card_of_options({**OPTIONS, 'network_d': {'type': 'D'}}, 'network_d').network_g == {'type': 'D'}
 

@@ -43,10 +43,9 @@ class LoadedDataset(Block, kw_only=True):
     num_prefetch_queue: Annotated[Count, says('Batches fetched ahead with `prefetch_mode: cpu`.')] = 1
 
 
-class Pictures(LoadedDataset, kw_only=True):
-    """Which pictures a data set of ours reads, and which crops of them it trains on."""
+class Crops(LoadedDataset, kw_only=True):
+    """Which pictures of a folder a data set of ours reads, and which crops of them it trains on."""
 
-    dataroot_gt: Annotated[str, says('Folder of clean pictures, or an lmdb (`.lmdb`).', 'datasets/BSD432')]
     io_backend: Annotated[  # a struct here, where the loader takes any keys
         IoBackend | None, says('Where pictures are read from; told by the path.')] = None  # type: ignore[assignment]
     in_ch: Annotated[Literal[3, 1], says('Channels: 3 (RGB), or 1 (grey; colour becomes BT.601 luminance).')] = 3
@@ -60,6 +59,12 @@ class Pictures(LoadedDataset, kw_only=True):
     use_rot: Annotated[bool, says(
         'Training: whether crops are mirrored top to bottom and transposed at random.')] = True
     repeat: Annotated[Count, says('Training: how often the list of pictures holds each picture.')] = 1
+
+
+class Pictures(Crops, kw_only=True):
+    """Clean pictures of a folder."""
+
+    dataroot_gt: Annotated[str, says('Folder of clean pictures, or an lmdb (`.lmdb`).', 'datasets/BSD432')]
 
 
 class GaussianDenoisingDataset(Pictures, kw_only=True):
@@ -111,6 +116,8 @@ class CameraNoiseDataset(Pictures, kw_only=True):
         'By how many pixels it smooths the noise of the colours.')] = CameraNoise.colour_smoothing
     gaussian_sigma: Annotated[between(ALLOWED['gaussian_sigma']), says(  # type: ignore[valid-type]
         'Level of the kind `gaussian`, standard deviation on the 0..255 scale.')] = CameraNoise.gaussian_sigma
+    enlarge_range: Annotated[between(ALLOWED['enlarge_range']), says(  # type: ignore[valid-type]
+        'Factor by which clean pictures are made larger before they get noise.')] = CameraNoise.enlarge_range
     resize_range: Annotated[between(ALLOWED['resize_range']), says(  # type: ignore[valid-type]
         'Factor by which pictures are made smaller with their noise.')] = CameraNoise.resize_range
     jpeg_share: Annotated[float, msgspec.Meta(ge=0, le=1), says(
@@ -197,6 +204,19 @@ class SuperResolutionDataset(Pictures, kw_only=True):
                            **dict.fromkeys(NOISE_KEYS, 'in a GaussianDenoisingDataset; here there is no noise')}
 
 
+class NoisyPicturesDataset(Crops, kw_only=True):
+    """Noisy pictures without a truth, which a teacher teaches."""
+
+    elsewhere: ClassVar = {'dataroot_gt': 'in a RealPairsDataset; here no truth is known, and the noisy pictures lie '
+                                          'in `dataroot_lq`'}
+
+    dataroot_lq: Annotated[str, says('Folder of noisy pictures, or an lmdb (`.lmdb`).', 'datasets/PolyU')]
+    lq_mark: Annotated[str, says(
+        'How the names of the pictures end, before the extension; all by default.', '_real')] = ''
+    level: Annotated[Sigma | Literal['auto'], says(
+        'Noise level that a teacher is told, 0..255 scale; `auto`: estimated for each picture.')] = 'auto'
+
+
 class MixedDataset(LoadedDataset, kw_only=True):
     """Several training sets at once, each with its share of the crops."""
 
@@ -247,8 +267,8 @@ class SingleImageDataset(LoadedDataset, kw_only=True):
 DATASETS: dict[str, type[LoadedDataset]] = {
     block.__name__: block
     for block in (GaussianDenoisingDataset, CameraNoiseDataset, RainStreaksDataset, BorrowedRainDataset, JPEGDataset,
-                  MotionBlurDataset, RealPairsDataset, SuperResolutionDataset, MixedDataset, PairedImageDataset,
-                  SingleImageDataset)}
+                  MotionBlurDataset, RealPairsDataset, NoisyPicturesDataset, SuperResolutionDataset, MixedDataset,
+                  PairedImageDataset, SingleImageDataset)}
 """Blocks of the data sets whose keys are all known, by name; of others the loader's keys are."""
 
 FOR_THE_LOADER = tuple(key for key in LoadedDataset.__struct_fields__ if key not in ('name', 'type', 'io_backend'))

@@ -3,6 +3,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
+
+from basicsr_snn.images.noise import HIGHEST_SIGMA
 from basicsr_snn.pipeline.option_blocks.base import Block, Built, Count, Iterations, Natural, NotNegative, Word, says
 
 
@@ -16,6 +19,8 @@ class Teacher(Block, kw_only=True):
                                      'basicsr_snn/zoo/ffdnet_color.pth')] = None
     param_key: Annotated[str | None, says('Entry of the weight file to load; what the file has by default.',
                                           'params')] = None
+    level: Annotated[Annotated[float, msgspec.Meta(ge=0, le=HIGHEST_SIGMA)] | None, says(
+        'Noise level that it is told of every picture, 0..255 scale; that of each picture by default.', 10)] = None
     trainable: Annotated[bool, says(
         'Whether it is a twin that is trained beside the student and dropped in the end (arXiv 2409.15849).')] = False
     optim: Annotated[Built | None, says('Optimiser of the twin; that of the student by default.',
