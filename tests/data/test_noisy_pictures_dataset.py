@@ -30,8 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp('pictures')
     rng = np.random.default_rng(0)
     for number, name in enumerate('abc'):
-        clean = np.full((40, 44, 3), 90 + 20 * number)
-        noisy = clean + rng.normal(0, 4 + 8 * number, clean.shape)
+        clean = np.full((90, 94, 3), 90 + 20 * number)
+        noisy = clean + rng.normal(0, 4 * 2**number, clean.shape)
         for mark, pixels in (('_mean', clean), ('_real', noisy)):
             Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8)).save(root / f'{name}{mark}.png')
     return root
@@ -61,7 +61,7 @@ def test_items_have_no_truth_and_tell_their_level(folder: Path) -> None:
     for item in dataset:
         assert set(item) == {'lq', 'sigma', 'lq_path'}
         assert item['sigma'].dtype == torch.float32
-    assert [round(item['sigma'].item() / 4) for item in dataset] == [1, 3, 5]
+    assert [round(item['sigma'].item() / 16) for item in dataset] == [1, 2, 4], 'four times what there is'
     assert not has_truth(dataset)
     assert picture_paths(dataset) == [item['lq_path'] for item in dataset]
 
@@ -78,10 +78,12 @@ def test_crops_know_the_level_of_their_whole_picture(folder: Path) -> None:
     assert Path(build(TRAIN, folder, lq_mark='_real', subset=[1, 2])[0]['lq_path']).name == 'b_real.png'
 
 
-def test_the_level_of_smoothed_noise_is_nearer_than_that_of_white_noise() -> None:
-    noise = np.random.default_rng(0).normal(0, 30 / 255, (130, 130, 3))
-    smoothed = 0.5 + sum(noise[row:row + 128, column:column + 128] for row in range(2) for column in range(2)) / 4
-    assert estimate_camera_noise(smoothed) == pytest.approx(15, rel=0.2)
+def test_smoothed_noise_is_found_as_that_of_its_strength_that_is_not_smoothed() -> None:
+    noise = np.random.default_rng(0).normal(0, 1 / 255, (203, 203, 3))
+    smoothed = sum(noise[row:row + 201, column:column + 201] for row in range(3) for column in range(3)) / 3
+    levels = [estimate_camera_noise(0.5 + 4 * one) for one in (noise, smoothed)]
+    assert levels == pytest.approx([16, 16], rel=0.2)
+    assert estimate_camera_noise(0.5 + 40 * noise) == 75, 'no network is told more'
 
 
 def test_a_mixed_item_tells_whether_its_truth_is_known(folder: Path) -> None:
@@ -140,7 +142,7 @@ def test_the_sets_of_a_mixed_set_have_what_stands_beside_them(folder: Path) -> N
     ({'level': -1}, '`level: -1` given'),
     ({'level': True}, '`level: True` given'),
     ({'lq_mark': '_real', 'subset': [0, 4]}, 'reaches beyond the 3 pictures'),
-    ({'gt_size': 41}, 'less than the crop of 41x41'),
+    ({'gt_size': 91}, 'less than the crop of 91x91'),
     ({'io_backend': {'type': 'lmdb'}}, 'does not fit `dataroot_lq: '),
 ])
 def test_mistakes_are_named(folder: Path, changes: dict, sentence: str) -> None:
