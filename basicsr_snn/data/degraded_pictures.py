@@ -36,7 +36,7 @@ class DegradedPictures(PictureDataset):
         """A degraded picture; both are (H, W, C) float32 in 0..1, the degraded one not yet clipped."""
         raise NotImplementedError
 
-    def training_pair(self, picture: np.ndarray) -> Pair:
+    def training_pair(self, picture: np.ndarray, index: int) -> Pair:
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
         side = self.options.gt_size
         larger = min(side + 2 * self.margin, *picture.shape[:2])

@@ -55,7 +55,7 @@ class SuperResolutionDataset(PictureDataset):
         self.scale = _scale(options, opt)
         super().__init__(opt, options)
 
-    def training_pair(self, picture: np.ndarray) -> Pair:
+    def training_pair(self, picture: np.ndarray, index: int) -> Pair:
         side, scale = self.options.gt_size, self.scale
         room = (min(picture.shape[:2]) - side) // 2
         margin = min(reach_of(scale), room // scale * scale)
