@@ -150,8 +150,10 @@ OURS = sorted(name for name, entry in DATASET_REGISTRY if entry.__module__.start
 def test_yaml_of_the_docstring_builds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for file in ('BSD432/a', 'PolyU/a_mean', 'PolyU/a_real', 'Rain100H_train15/rainy/a', 'Rain100H_train15/clean/a'):
         (tmp_path / 'datasets' / file).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((70, 70, 3), np.uint8)).save(tmp_path / 'datasets' / f'{file}.png')
+        Image.fromarray(np.zeros((130, 130, 3), np.uint8)).save(tmp_path / 'datasets' / f'{file}.png')
     monkeypatch.chdir(tmp_path)
-    opt = yaml.safe_load(DATASET_REGISTRY.get(name).__doc__.split('.. code-block:: yaml')[1])['train']
+    written = yaml.safe_load(DATASET_REGISTRY.get(name).__doc__.split('.. code-block:: yaml')[1])
+    opt, scale = written.get('datasets', written)['train'], written.get('scale', 1)
     assert opt['type'] == name
-    assert build_dataset({**opt, 'phase': 'train'})[0]['lq'].shape == (3, 64, 64)
+    side = opt['gt_size'] // scale
+    assert build_dataset({**opt, 'phase': 'train', 'scale': scale})[0]['lq'].shape == (3, side, side)
