@@ -62,7 +62,7 @@ def check_options(options: Mapping[str, Any], reads_datasets: bool = True, parse
         check_other_model(check, options, models.get(str(name)))
     if reads_datasets:
         _check_pairs(check, options)
-    _check_phases(check, options.get('datasets'), 'train' in options)
+    _check_phases(check, options.get('datasets'))
     _check_dataset_names(check, options.get('datasets'))
     _check_truth(check, options)
     if not check.mistakes:
@@ -154,10 +154,12 @@ def _check_datasets(check: BlockCheck, datasets: Any, training: bool) -> None:
                               '`datasets: {train: ...}`.')
 
 
-def _check_phases(check: BlockCheck, datasets: Any, training: bool) -> None:
+def _check_phases(check: BlockCheck, datasets: Any) -> None:
     """BasicSR tells data sets apart by their keys, whatever the model is."""
+    named = [str(phase) for phase in (datasets if isinstance(datasets, Mapping) else ())]
+    training = any(phase.split('_')[0] == 'train' for phase in named)
     phases = ('train', 'val') if training else ('test', 'val')
-    for phase in map(str, datasets if isinstance(datasets, Mapping) else ()):
+    for phase in named:
         if training and phase.startswith('train_'):
             check.mistakes.append(f'datasets: {phase} is no phase of a training, which has one training set; write '
                                   'several into one, `train: {type: MixedDataset, sets: [...]}`.')

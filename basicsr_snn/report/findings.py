@@ -115,8 +115,9 @@ def examine(trained: TrainedNetwork, pictures: EvaluationSet,
         check_answer(restored, clean, 'the network')
         eight = eight_bits(at_size_of(given, clean)), eight_bits(restored), eight_bits(clean)
         noisy, answer, target = eight
+        scale = max(1, clean.shape[-1] // given.shape[-1])
         scores.append(PictureScore(dataset, name, None if sigma is None else float(sigma),
-                                   score(target, noisy, answer, max(1, clean.shape[-1] // given.shape[-1]))))
+                                   score(target, noisy, answer, scale)))
         if index in shown:
             examples.append(Example(scores[-1], *map(_centre, eight)))
         on_picture()

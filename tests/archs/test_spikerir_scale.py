@@ -16,6 +16,7 @@ from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.exporting import export
+from basicsr_snn.exporting.photographs import photographs_to_round
 from basicsr_snn.images.enlarging import BicubicEnlargement
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.contract import WrappedNetwork, as_restorer
@@ -199,7 +200,7 @@ def test_onnx_gives_the_same_pictures_of_any_size(options, int8, tmp_path):
     assert 'onnxruntime gives the pictures' in export(lively(network), network, 'onnx', file, int8=int8)
     session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
     net = deployed(lively(network))
-    net = to_int8(net) if int8 else net
+    net = to_int8(net, photographs_to_round(net.in_ch)) if int8 else net
     for size in ((13, 10), (3, 1), (16, 24)):
         given = picture(2, net.in_ch, *size)
         answer, = session.run(None, {'degraded': given.numpy()})

@@ -97,9 +97,9 @@ def test_a_second_training_set_is_refused_in_words(model, folders):
 
 
 @pytest.mark.parametrize(('change', 'sentence'), [
-    ({'dataroot_lq': 'nowhere'}, 'dataset V of type PairedImageDataset cannot be opened'),
+    ({'dataroot_lq': 'nowhere'}, 'dataroot_lq: the folder nowhere does not exist'),
     ({'meta_info_file': 'no_names.txt'}, r"cannot be opened \(FileNotFoundError: .*no_names\.txt"),
-    ({'dataroot_lq': 'few'}, 'different number of images'),
+    ({'dataroot_lq': 'few'}, 'pictures holds 1.png, but few holds no 1.png'),
 ])
 @pytest.mark.parametrize('model', ['SRModel', 'SNNModel'])
 def test_what_is_wrong_with_pairs_is_said_by_training_and_test(model, change, sentence, folders):
