@@ -54,16 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group()
     network.add_argument('-n', '--name', metavar='NAME',
-                         help=f'{NAME_HELP} (default: the student for the noise level, blind if none is given; for '
-                              'grey pictures the grey one)')
+                         help=f'{NAME_HELP} (default: the student that suits --sigma; without, that for the noise of '
+                              'cameras)')
     network.add_argument('-opt', metavar='X.yml', help='option file whose network_g is built')
     add_weights_argument(parser)
     add_engine_argument(parser, 'auto', 'auto: OpenVINO for shipped spiking networks, where it is installed and there '
                                         'is no GPU; else torch')
     parser.add_argument('--sigma', type=noise_level_or_auto, metavar='S',
-                        help='noise level: takes the student trained for it, else the blind one, for grey pictures the '
-                             'grey one; with -n or -opt it is told to a network that takes one; auto: estimated for '
-                             'each picture (default: that of --noise)')
+                        help='level of white noise: takes the student that suits it and the kind of picture; with -n '
+                             'or -opt it is told to a network that takes one; auto: estimated for each picture '
+                             '(default: that of --noise)')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,6 +14,9 @@ from basicsr_snn.weight_files.card import Card
 
 FOLDER = Path(__file__).parent
 
+GREY_ABOVE = 5.0
+"""Noise of grey pictures that is no stronger is better removed by the blind colour student."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -109,14 +112,20 @@ def default_name(channels: int = 3, sigma: float | None = None) -> str:
 
     Args:
         channels: Of the picture.
-        sigma: Level of Gaussian noise, where it is known: a grey picture takes the grey student, a colour one the
-            student that was trained for this level, or the blind one. None: the student for the noise of cameras.
+        sigma: Level of Gaussian noise, where it is known. A grey picture takes the grey student, a colour one the
+            student for the highest level that is no higher; below these levels the blind one. At another level than it
+            was trained for a student is given another contrast, which is measured to be better than the blind one
+            (``studies/real_noise/named_levels.py``). None: the student for the noise of cameras.
     """
     shipped = {row.name for row in rows()}
     if sigma is None:
         wanted = ['spikerir_small_colorreal']
+    elif channels == 1:
+        wanted = ['spikerir_small_gray25'] if sigma > GREY_ABOVE else []
     else:
-        wanted = ['spikerir_small_gray25'] if channels == 1 else [f'spikerir_small_color{sigma:g}']
+        levels = [row.noise for row in rows() if isinstance(row.noise, int | float) and row.noise <= sigma
+                  and row.name == f'spikerir_small_color{row.noise:g}']
+        wanted = [f'spikerir_small_color{max(levels):g}'] if levels else []
     return next(name for name in (*wanted, 'spikerir_small_colorblind', 'ffdnet_color') if name in shipped)
 
 

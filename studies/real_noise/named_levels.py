@@ -2,9 +2,9 @@
 
     python studies/real_noise/named_levels.py
 
-White Gaussian noise on the pictures of BSD432 that no training sees, by the protocol of the tests. A blind network is
-given the picture as it is; one for a single level at another contrast, so that the noise has the strength that it
-knows. For grey pictures the blind one is that for colour, which sees three equal channels.
+White Gaussian noise on the middle, 192x192, of the 32 pictures of BSD432 that no training sees, by the protocol of the
+tests. A blind network is given the picture as it is; one for a single level at another contrast, so that the noise has
+the strength that it knows. For grey pictures the blind one is that for colour, which sees three equal channels.
 """
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from basicsr_snn.zoo.trained_network import named_network
 
 TABLE = Path(__file__).parent / 'named_levels.csv'
 FOLDER, VALIDATION = Path('datasets/BSD432'), slice(400, 432)
+SIDE = 192
 SIGMAS = (5, 10, 15, 20, 25, 35, 50, 75)
 BLIND = 'spikerir_small_colorblind'
 NAMES = {3: (BLIND, 'spikerir_small_color15', 'spikerir_small_color25', 'spikerir_small_color50'),
@@ -40,10 +41,15 @@ COLUMNS = ('channels', 'sigma', 'network', 'pictures', 'psnr')
 
 
 def pictures(channels: int, count: int | None = None) -> list[np.ndarray]:
-    """Clean pictures of the validation split, (H, W, C) uint8."""
+    """The middle of clean pictures of the validation split, (H, W, C) uint8."""
     source = open_source(FOLDER)
     places = range(len(source.names))[VALIDATION][:count]
-    return [to_channels(source.read(place), channels, source.names[place]) for place in places]
+    return [middle(to_channels(source.read(place), channels, source.names[place])) for place in places]
+
+
+def middle(picture: np.ndarray) -> np.ndarray:
+    rows, columns = (slice((length - SIDE) // 2, (length + SIDE) // 2) for length in picture.shape[:2])
+    return np.ascontiguousarray(picture[rows, columns])
 
 
 def mean_psnr(net: Restorer, contrast: float, clean: Sequence[np.ndarray], sigma: float) -> float:

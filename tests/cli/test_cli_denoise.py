@@ -33,7 +33,19 @@ def test_grey_noise_of_another_level_than_was_trained_for_is_removed(tmp_path, c
     assert gains[()] > gains[('--sigma', 25)] + 5
 
 
-@pytest.mark.parametrize(('level', 'colour'), [(None, 'colorreal'), (15, 'color15'), (30, 'colorblind')])
+@pytest.mark.parametrize(('level', 'colour', 'grey'), [(30, 'color25, at 0.83 times', 'gray25, at 0.83 times'),
+                                                       (75, 'color50, at 0.67 times', 'gray25, at 0.33 times'),
+                                                       (5, 'colorblind\n', 'colorblind\n')])
+def test_at_other_levels_the_better_of_blind_and_another_contrast_is_taken(tmp_path, capsys, level, colour, grey):
+    save(tmp_path / 'in' / 'colour.png', smooth_picture(13, 10, 3))
+    save(tmp_path / 'in' / 'grey.png', smooth_picture(13, 10))
+    assert denoise('-i', tmp_path / 'in', '-o', tmp_path / 'out', '--sigma', level) == 0
+    said = capsys.readouterr().err
+    assert f'colour pictures are restored by spikerir_small_{colour}' in said.replace(' on OpenVINO, int8', '')
+    assert f'grey pictures are restored by spikerir_small_{grey}' in said.replace(' on OpenVINO, int8', '')
+
+
+@pytest.mark.parametrize(('level', 'colour'), [(None, 'colorreal'), (15, 'color15'), (10, 'colorblind')])
 def test_students_are_chosen_by_channels_and_noise_level(tmp_path, capsys, level, colour):
     stored = save(tmp_path / 'in' / 'colour.png', smooth_picture(13, 10, 3))
     grey = save(tmp_path / 'in' / 'grey.png', smooth_picture(13, 10))

@@ -76,12 +76,14 @@ def test_teachers_are_shipped_with_their_licence():
 def test_default_is_the_student_for_channels_and_noise_once_it_is_shipped(monkeypatch):
     teacher = zoo.row('ffdnet_color')
     kinds = ('color25', 'colorblind', 'gray25', 'colorreal')
-    students = [replace(teacher, name=f'spikerir_small_{kind}') for kind in kinds]
+    students = [replace(teacher, name=f'spikerir_small_{kind}', noise=25 if kind.endswith('25') else [0, 55])
+                for kind in kinds]
     monkeypatch.setattr(shipped, 'rows', lambda: (teacher,))
     assert zoo.default_name() == zoo.default_name(1, 25) == 'ffdnet_color'
     monkeypatch.setattr(shipped, 'rows', lambda: (*students, teacher))
     assert zoo.default_name() == zoo.default_name(1) == 'spikerir_small_colorreal'
-    assert zoo.default_name(3, 30) == 'spikerir_small_colorblind'
+    assert zoo.default_name(3, 10) == zoo.default_name(1, 5) == 'spikerir_small_colorblind'
+    assert zoo.default_name(3, 30) == zoo.default_name(3, 75) == 'spikerir_small_color25', 'the highest that is there'
     assert zoo.default_name(3, 25.0) == 'spikerir_small_color25'
     assert zoo.default_name(1, 25) == 'spikerir_small_gray25'
 
