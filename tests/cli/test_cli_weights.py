@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def denoised(*arguments: str) -> np.ndarray:
-    assert main(['denoise', '-i', 'clean', '-o', 'out', *arguments]) == 0
+    assert main(['denoise', '-i', 'clean', '-o', 'out', '--overwrite', *arguments]) == 0
     return cv2.imread('out/a.png')
 
 
