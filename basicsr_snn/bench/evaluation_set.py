@@ -10,6 +10,7 @@ import torch
 from basicsr.data import build_dataset
 from torch import Tensor
 
+from basicsr_snn.compat.datasets import MISTAKES, cannot_be_opened
 from basicsr_snn.data.draws import Draw, follow_draws
 from basicsr_snn.data.gaussian_denoising_dataset import GaussianDenoisingDataset
 from basicsr_snn.data.loaders import require_pictures
@@ -90,9 +91,8 @@ def _dataset(phase: str, block: Mapping[str, Any]) -> Sequence[Mapping[str, Any]
         return build_dataset({**block, 'phase': phase.split('_')[0]})
     except UserError:
         raise
-    except (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        raise UserError(f'the dataset {block.get("name", phase)} of type {block.get("type")} cannot be opened '
-                        f'({type(error).__name__}: {error}); correct its options and paths.') from error
+    except MISTAKES as error:
+        raise cannot_be_opened({'name': phase, **block}, error) from error
 
 
 def blocks_of_options(file: str | Path, sets: Sequence[str] = ()) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.row import Row, cost_columns, cost_details
 from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.enlarging import at_size_of
+from basicsr_snn.images.enlarging import at_size_of, factor_between
 from basicsr_snn.images.scoring import eight_bits, quality
 
 INPUT = 'input'
@@ -75,7 +75,7 @@ def measure_input(pictures: EvaluationSet) -> Row:
 
 
 def _quality(answer: Tensor, given: Tensor, clean: Tensor) -> tuple[float, float]:
-    return quality(eight_bits(answer), eight_bits(clean), max(1, clean.shape[-1] // given.shape[-1]))
+    return quality(eight_bits(answer), eight_bits(clean), factor_between(given, clean))
 
 
 def check_answer(restored: Tensor, clean: Tensor, who: str = 'it') -> None:

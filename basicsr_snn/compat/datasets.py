@@ -24,6 +24,10 @@ def say_what_is_wrong_with_a_dataset(upstream: Callable[[Mapping[str, Any]], Any
         known = module('basicsr.utils.registry').DATASET_REGISTRY
         if options.get('type') in known and not known.get(options['type']).__module__.startswith('basicsr.'):
             raise  # a mistake in the code of another's data set, which its traceback tells
-        raise UserError(f'the dataset {options.get("name")} of type {options.get("type")} cannot be opened '
-                        f'({type(error).__name__}: {first_line(error, 300)}); correct its options and paths.'
-                        ) from error
+        raise cannot_be_opened(options, error) from error
+
+
+def cannot_be_opened(options: Mapping[str, Any], error: Exception) -> UserError:
+    """The sentence about a data set whose options or files raised one of :data:`MISTAKES`."""
+    return UserError(f'the dataset {options.get("name")} of type {options.get("type")} cannot be opened '
+                     f'({type(error).__name__}: {first_line(error, 300)}); correct its options and paths.')

@@ -36,9 +36,14 @@ class Batch:
                    sigma=data['sigma'].to(device) if 'sigma' in data else None,
                    known=data['has_truth'].to(device) if 'has_truth' in data else None)
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether there is no picture without a truth."""
+        return self.gt is not None and self.known is None
+
     def require_truth(self) -> None:
         """Raise a ``UserError`` where there may be pictures that nothing but their truth could teach, without it."""
-        if self.gt is None or self.known is not None:
+        if not self._is_known:
             raise UserError('pictures without a truth are trained on, but nothing else teaches what they show; write '
                             'model_type: ANNSNNDistillModel with a distill: block, or take datasets with dataroot_gt.')
 
@@ -48,7 +53,7 @@ class Batch:
         Raises:
             UserError: There may be pictures whose truth is not known.
         """
-        if self.gt is None or self.known is not None:
+        if self.gt is None or not self._is_known:
             raise UserError('distill.hints reads the truth (`of: truth`), but there are pictures without one; take '
                             'that hint out, or take datasets with dataroot_gt.')
         return self.gt

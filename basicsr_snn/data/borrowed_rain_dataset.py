@@ -53,14 +53,14 @@ class BorrowedRainDataset(DegradedPictures):
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
-        name = str(opt.get('name', 'BorrowedRainDataset'))
+        name = self.name_of(opt)
         for key in FOLDERS:
             if not opt.get(key):
                 raise UserError(f'{name}: `{key}` is missing: write the folder of rainy pictures as `dataroot_rainy`, '
                                 'and that of the same without rain as `dataroot_dry`.')
         rainy, dry = (open_source(Path(opt[key]).expanduser()) for key in FOLDERS)
         self.layers = _layers(name, rainy, dry)
-        super().__init__(opt, 'BorrowedRainDataset')
+        super().__init__(opt)
 
     def degraded(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         height, width = clean.shape[:2]

@@ -21,16 +21,20 @@ class DegradedPictures(PictureDataset):
 
     Args:
         opt: The options of the dataset, as BasicSR has them.
-        kind: Name of the class, which messages call a dataset without a name.
     """
 
     margin = 0
     """How many pixels around a crop have a part in what the degradation makes of it."""
 
-    def __init__(self, opt: dict[str, Any], kind: str) -> None:
-        options = PictureOptions.from_opt(opt, kind)
+    def __init__(self, opt: dict[str, Any]) -> None:
+        options = PictureOptions.from_opt(opt, type(self).__name__)
         self.noise_seed = read_noise_seed(options, opt)
         super().__init__(opt, options)
+
+    @classmethod
+    def name_of(cls, opt: dict[str, Any]) -> str:
+        """What messages call a dataset of these options: its name, or that of the class."""
+        return str(opt.get('name', cls.__name__))
 
     def degraded(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A degraded picture; both are (H, W, C) float32 in 0..1, the degraded one not yet clipped."""

@@ -54,13 +54,13 @@ class JPEGDataset(DegradedPictures):
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
-        name = str(opt.get('name', 'JPEGDataset'))
+        name = self.name_of(opt)
         self.quality = read_ranges(name, opt, ALLOWED, {'quality': QUALITY}).get('quality', QUALITY)
         self.subsampling = opt.get('subsampling', SUBSAMPLING)
         if self.subsampling not in tuple(SUBSAMPLINGS):
             raise UserError(f'{name}: `subsampling: {self.subsampling}` given, 420, 422 and 444 are allowed: write '
                             f'`subsampling: {SUBSAMPLING}`.')
-        super().__init__(opt, 'JPEGDataset')
+        super().__init__(opt)
 
     def degraded(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         quality = int(rng.integers(self.quality[0], self.quality[1] + 1))

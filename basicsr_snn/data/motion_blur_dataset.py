@@ -74,10 +74,10 @@ class MotionBlurDataset(DegradedPictures):
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
-        name = str(opt.get('name', 'MotionBlurDataset'))
+        name = self.name_of(opt)
         self.motion = MotionBlur(**read_ranges(name, opt, ALLOWED, vars(MotionBlur)))
         self.margin = math.ceil(self.motion.length[1] / 2) + 1  # no point of a path is farther from its mean
-        super().__init__(opt, 'MotionBlurDataset')
+        super().__init__(opt)
 
     def degraded(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         length, wander, jerks, noise = (rng.uniform(*limits) for limits in (

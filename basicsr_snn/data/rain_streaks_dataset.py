@@ -93,8 +93,8 @@ class RainStreaksDataset(DegradedPictures):
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
-        self.rain = Rain(**read_ranges(str(opt.get('name', 'RainStreaksDataset')), opt, ALLOWED, vars(Rain)))
-        super().__init__(opt, 'RainStreaksDataset')
+        self.rain = Rain(**read_ranges(self.name_of(opt), opt, ALLOWED, vars(Rain)))
+        super().__init__(opt)
 
     def degraded(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         height, width = clean.shape[:2]

@@ -74,7 +74,12 @@ def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
     return larger if np.issubdtype(pixels.dtype, np.floating) else to_integers(larger, 8 * pixels.dtype.itemsize)
 
 
+def factor_between(given: Tensor, clean: Tensor) -> int:
+    """By how much a clean picture is larger than the one that was given, both (1, C, H, W): a whole number >= 1."""
+    return max(1, clean.shape[-1] // given.shape[-1])
+
+
 def at_size_of(picture: Tensor, clean: Tensor) -> Tensor:
     """A degraded picture (1, C, H, W) at the size of the clean one: as it is, or enlarged by a whole factor."""
-    scale = clean.shape[-1] // picture.shape[-1]
-    return picture if scale <= 1 else BicubicEnlargement(scale)(picture)
+    scale = factor_between(picture, clean)
+    return picture if scale == 1 else BicubicEnlargement(scale)(picture)

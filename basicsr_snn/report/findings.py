@@ -15,7 +15,7 @@ from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import check_answer
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
-from basicsr_snn.images.enlarging import at_size_of
+from basicsr_snn.images.enlarging import at_size_of, factor_between
 from basicsr_snn.images.scoring import Score, eight_bits, score
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
@@ -115,7 +115,7 @@ def examine(trained: TrainedNetwork, pictures: EvaluationSet,
         check_answer(restored, clean, 'the network')
         eight = eight_bits(at_size_of(given, clean)), eight_bits(restored), eight_bits(clean)
         noisy, answer, target = eight
-        scale = max(1, clean.shape[-1] // given.shape[-1])
+        scale = factor_between(given, clean)
         scores.append(PictureScore(dataset, name, None if sigma is None else float(sigma),
                                    score(target, noisy, answer, scale)))
         if index in shown:

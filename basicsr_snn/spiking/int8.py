@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from itertools import repeat
 from typing import TypeVar, cast
 
 import torch
@@ -13,14 +12,13 @@ from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.blocks import SpikeConv2d, spiking_convs
-from basicsr_snn.spiking.joint_rounding import round_together, watch_input_products
+from basicsr_snn.spiking.joint_rounding import Sides, round_together, watch_input_products
 from basicsr_snn.spiking.ternary import TernaryConv2d
 
 LARGEST = 127
 """Magnitude of the largest code; -128 stays free, so that weights are symmetric."""
 
 Net = TypeVar('Net', bound=nn.Module)
-Sides = tuple[int, int]
 
 
 class Int8Conv2d(nn.Conv2d):
@@ -114,8 +112,9 @@ def to_int8(net: Net, pictures: Sequence[Tensor] = ()) -> Net:
         raise UserError(f'the 8-bit form was asked of a network {what}; only layers that read whole spike counts of at '
                         'most 127 have it without calibration; take a spiking network, or leave --int8 out.')
     copy = deepcopy(net)
-    products = watch_input_products(net, pictures) if pictures else repeat(None)
-    for layer, mine in zip(spiking_convs(copy), products, strict=False):
+    layers = spiking_convs(copy)
+    products = watch_input_products(net, pictures) if pictures else [None] * len(layers)
+    for layer, mine in zip(layers, products, strict=True):
         if not isinstance(layer.conv, Int8Conv2d):
             amplitude = None if layer.amplitude_folded else layer.neuron.amplitude
             layer.conv = Int8Conv2d(layer.conv, amplitude, mine)  # type: ignore[assignment]  # it is for inference only

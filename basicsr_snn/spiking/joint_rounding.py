@@ -77,18 +77,13 @@ def round_together(weight: Tensor, products: Tensor, largest: int) -> tuple[Tens
     """
     rows = weight.detach().flatten(1).double()
     widest = rows.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / largest
-    tried = [_tried(rows, widest * share, products, largest) for share in SHARES]
-    best = torch.stack([error for _, _, error in tried]).argmin(0)
-    channels = torch.arange(len(rows))
-    codes, units = (torch.stack(each)[best, channels] for each in list(zip(*tried, strict=True))[:2])
-    return codes.float().view_as(weight), units.float().flatten()
-
-
-def _tried(rows: Tensor, unit: Tensor, products: Tensor, largest: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes, unit, and mean squared change of each channel's answer."""
-    codes = _rounded_in_turn(rows, unit, products, largest)
-    change = codes * unit - rows
-    return codes, unit, (change @ products * change).sum(1)
+    units = torch.cat([widest * share for share in SHARES])
+    wanted = rows.repeat(len(SHARES), 1)
+    codes = _rounded_in_turn(wanted, units, products, largest)
+    change = codes * units - wanted
+    errors = (change @ products * change).sum(1).view(len(SHARES), len(rows))
+    best = errors.argmin(0) * len(rows) + torch.arange(len(rows))
+    return codes[best].float().view_as(weight), units[best].float().flatten()
 
 
 def _rounded_in_turn(rows: Tensor, unit: Tensor, products: Tensor, largest: int) -> Tensor:
