@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import task_score
+
 from basicsr_snn import zoo
 from basicsr_snn.spiking.neurons.phase import phase_form
 
@@ -53,8 +55,8 @@ def write_pages(scores: Sequence[Score]) -> None:
 def table(name: str, scores: Sequence[Score]) -> str:
     """The Markdown of one table by the name that a page gives it.
 
-    ``README``; ``faults``; ``models``; ``real pairs``, ``pictures that need nothing``; ``Colour, sigma 25`` or ``Grey,
-    sigma 25``; ``card NAME``, ``scores of NAME``.
+    ``README``; ``faults``; ``models``; ``task sr2``; ``real pairs``, ``pictures that need nothing``; ``Colour, sigma
+    25`` or ``Grey, sigma 25``; ``card NAME``, ``scores of NAME``.
     """
     if name == 'README':
         return _readme_table(scores)
@@ -62,6 +64,8 @@ def table(name: str, scores: Sequence[Score]) -> str:
         return _models_table(scores)
     if name == 'faults':
         return _faults_table()
+    if name.startswith('task '):
+        return _task_table(name.removeprefix('task '))
     if name in REAL_NOISE:
         return _real_noise_table(name)
     if name.startswith('card '):
@@ -163,6 +167,33 @@ def _real_noise_table(name: str) -> str:
     return _markdown(['pictures', 'restorer', 'how many', 'PSNR', 'least, or worst change'],
                      [[line['part'], line['name'], line['pictures'], line['psnr'], line['least_gain']]
                       for line in lines])
+
+
+def _task_table(protocol: str) -> str:
+    """What ``tools/tasks.py`` measured: a line a network, the sets side by side."""
+    scores = [score for score in task_score.read_table() if score.protocol == protocol]
+    sets = list(dict.fromkeys(score.set for score in scores))
+    by_name: dict[str, dict[str, task_score.TaskScore]] = {}
+    for score in scores:
+        by_name.setdefault(score.name, {})[score.set] = score
+    lines = []
+    for name, of in by_name.items():
+        cost = next((score for score in of.values() if score.params), None)
+        lines.append([name, *(f'{int(cost.params):,}' if cost else '-', cost.nj_per_px if cost else '-'),
+                      *(cell for one in sets for cell in _task_cells(of.get(one)))])
+    heads = [head for one in sets for head in _task_heads(next(score for score in scores if score.set == one))]
+    return _markdown(['network', 'params', 'nJ/px', *heads], lines)
+
+
+def _task_heads(score: task_score.TaskScore) -> list[str]:
+    return [f'{score.set} ({score.pictures})', *([f'{score.set}, luminance'] if score.psnr_y else [])]
+
+
+def _task_cells(score: task_score.TaskScore | None) -> list[str]:
+    if score is None:
+        return ['-']
+    pairs = [(score.psnr, score.ssim), *([(score.psnr_y, score.ssim_y)] if score.psnr_y else [])]
+    return [f'{float(psnr):.2f} / {float(ssim):.4f}' for psnr, ssim in pairs]
 
 
 def _models_table(scores: Sequence[Score]) -> str:

@@ -84,10 +84,17 @@ def trained_by_options(args: argparse.Namespace) -> Trained:
         'seed': options['manual_seed'], 'hours': round(log.hours, 2), 'hardware': args.hardware, 'entry': args.entry,
         'val_psnr': round(log.curve[-1][1], 3),
         'starts_from': args.starts_from or (options.get('path') or {}).get('pretrain_network_g')}
-    return Trained(network_of(options), torch.load(file, weights_only=True)[args.entry],
-                   'camera' if 'sets' in data else data.get('sigma', data.get('sigma_range')),
+    return Trained(network_of(options), torch.load(file, weights_only=True)[args.entry], noise_of(options),
                    options.get('task', 'denoise'), args.licence, f'basicsr-snn train -opt {args.opt}',
                    training, log.curve)
+
+
+def noise_of(options: Mapping[str, Any]) -> float | list[float] | str | None:
+    """What noise a training was for; None: it was for another task."""
+    data = options['datasets']['train']
+    if options.get('task', 'denoise') != 'denoise':
+        return None
+    return 'camera' if 'sets' in data else data.get('sigma', data.get('sigma_range'))
 
 
 def described(data: Mapping[str, Any]) -> str:
