@@ -3,116 +3,33 @@
 ``python tools/gpu_kit.py --minutes 9 --data BSD432:32 IN797:40 -o OUT`` trains the students of ``gpu_trainings.yml``
 side by side, each in its own stream, by captured steps (:mod:`basicsr_snn.models.captured_step`), and brings weights,
 log and tables back in OUT. The schedule follows the clock, so that all end when the minutes do.
+``--list tools/gpu_tasks.yml`` trains the networks for other tasks and for photographs, on crops that the datasets of
+their option files draw first.
 """
 from __future__ import annotations
 
 import argparse
 import json
-import math
+import os
 import shlex
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import basicsr_snn  # noqa: F401 - before basicsr
 
 # isort: split
-import numpy as np
 import torch
 import yaml
-from basicsr.metrics import calculate_psnr
+from kit_training import DenoiserTraining, Sets, TaskTraining, Training, read_sets
 from rich.console import Console
-from torch import Tensor, nn
-
-from basicsr_snn import zoo
-from basicsr_snn.data.device_crops import DeviceCrops
-from basicsr_snn.data.picture_source import open_source
-from basicsr_snn.images.files import to_channels
-from basicsr_snn.images.noise import NoiseLevel, add_gaussian_noise
-from basicsr_snn.inference.calling import deployed, restore
-from basicsr_snn.models.captured_step import CapturedStep
-from basicsr_snn.models.snn_model import ema_decay_at
-from basicsr_snn.zoo.weights import load_weights
 
 LIST = Path(__file__).with_name('gpu_trainings.yml')
-WARM_UP = 0.02
-"""Share of a training in which the learning rate rises."""
-
-
-NETWORK_KEYS = ('size', 'channels', 'blocks', 'neuron', 'hidden')
-"""What a training of the list may say of its network instead of the shipped one that it is like."""
-
-
-def network_of(plan: Mapping[str, Any]) -> dict[str, Any]:
-    row = yaml.safe_load((zoo.FOLDER / f'{plan["like"]}.yml').read_text(encoding='utf-8'))
-    return {**row['network'], **{key: plan[key] for key in NETWORK_KEYS if key in plan}}
-
-
-def read_sets(folders: Mapping[Path, int], in_ch: int, validation: bool) -> list[list[np.ndarray]]:
-    """The decoded training (or validation) pictures of each folder, whose last so many are not trained on."""
-    sets = []
-    for folder, held_out_count in folders.items():
-        source = open_source(folder)
-        places = range(len(source.names))
-        held_out = places[-held_out_count:]
-        chosen = held_out if validation else [place for place in places if place not in held_out]
-        sets.append([to_channels(source.read(place), in_ch, source.names[place]) for place in chosen])
-    return sets
-
-
-class Training:
-    """One student of the list."""
-
-    def __init__(self, plan: Mapping[str, Any], pictures: Mapping[int, list[list[np.ndarray]]], side: int, batch: int,
-                 fused: bool, seed: int) -> None:
-        self.plan = plan
-        device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        torch.manual_seed(seed)
-        net = zoo.build(network_of(plan))
-        if 'start' in plan:
-            load_weights(net, zoo.FOLDER / f'{plan["start"]}.pth')
-        net = net.to(device, memory_format=torch.channels_last).train()
-        sigma = plan.get('sigma', 25)
-        noise = NoiseLevel.from_options({'sigma_range' if isinstance(sigma, list) else 'sigma': sigma})
-        generator = torch.Generator(device).manual_seed(seed)
-        crops = DeviceCrops(pictures[plan.get('in_ch', 3)], side, batch, noise, device, generator)
-        rate = {'target': plan['target'], 'loss_weight': 0.01} if 'target' in plan else None
-        self.step = CapturedStep(net, lambda: crops.draw()[:2], generator, rate=rate, fused=fused)
-
-    def run(self, progress: float, mse_from: float) -> None:
-        """One step at a progress of 0..1."""
-        rise = min(1.0, progress / WARM_UP)
-        lr = self.plan['lr'] * rise * 0.5 * (1 + math.cos(math.pi * progress))
-        self.step.run(max(lr, 1e-6), ema_decay_at(self.step.steps, 0.999), float(progress >= mse_from))
-
-    def score(self, pictures: list[list[np.ndarray]], count: int) -> list[float]:
-        """PSNR of the folded average on the first pictures of each validation set."""
-        torch.backends.cudnn.benchmark = False  # each size of picture would be tried anew
-        net, device = deployed(self.step.average), self.step.device
-        sigma = self.plan.get('sigma', 25)
-        level = 25 if isinstance(sigma, list) else sigma
-        return [float(np.mean([psnr_of(net, picture, level, device) for picture in one[:count]])) for one in pictures]
-
-    def save(self, folder: Path) -> None:
-        torch.save({'params': _cpu(self.step.net), 'params_ema': _cpu(self.step.average)},
-                   folder / f'{self.plan["name"]}.pth')
-
-
-def _cpu(net: nn.Module) -> dict[str, Tensor]:
-    return {key: value.detach().cpu().contiguous().clone() for key, value in net.state_dict().items()}
-
-
-@torch.inference_mode()
-def psnr_of(net: nn.Module, picture: np.ndarray, sigma: float, device: torch.device) -> float:
-    clean = picture.astype(np.float32) / 255
-    noisy = torch.from_numpy(add_gaussian_noise(clean, sigma, 0).transpose(2, 0, 1).copy()).unsqueeze(0).to(device)
-    restored = restore(net, noisy.to(memory_format=torch.channels_last))[0].clamp(0, 1).mul(255).round()
-    return calculate_psnr(restored.permute(1, 2, 0).cpu().numpy(), picture, crop_border=0)
-
 
 def pace(trainings: list[Training], rounds: int) -> float:
     """Seconds of a round of one step each."""
@@ -132,11 +49,20 @@ def wait() -> None:
 
 def prepare(plans: list[dict[str, Any]], folders: Mapping[Path, int], args: argparse.Namespace,
             tell: Any) -> Iterator[Training]:
-    pictures = {channels: read_sets(folders, channels, validation=False)
-                for channels in sorted({plan.get('in_ch', 3) for plan in plans})}
-    tell(f'pictures read: {[[len(one) for one in sets] for sets in pictures.values()]}')
+    @cache
+    def pictures(channels: int, validation: bool) -> Sets:
+        sets = read_sets(folders, channels, validation)
+        tell(f'pictures read: {[len(one) for one in sets]}')
+        return sets
+
     for plan in plans:
-        training = Training(plan, pictures, args.side, args.batch, not args.plain, args.seed)
+        training: Training
+        if 'options' in plan:
+            training = TaskTraining(plan, args.batch, not args.plain, args.seed, os.cpu_count() or 1)
+        else:
+            in_ch = plan.get('in_ch', 3)
+            training = DenoiserTraining(plan, pictures(in_ch, False), pictures(in_ch, True), args.side, args.batch,
+                                        not args.plain, args.seed)
         capture(training, tell)
         seconds = pace([training], 50 if torch.cuda.is_available() else 1)
         tell(f'{plan["name"]}: captured, {1e3 * seconds:.2f} ms a step')
@@ -151,8 +77,7 @@ def capture(training: Training, tell: Any) -> None:
         training.step.graph = None
 
 
-def train(trainings: list[Training], seconds: float, mse_from: float, watched: Mapping[int, list[list[np.ndarray]]],
-          tell: Any, folder: Path) -> None:
+def train(trainings: list[Training], seconds: float, mse_from: float, tell: Any, folder: Path) -> None:
     began, told, rounds = time.monotonic(), 0, 0
     while (progress := (time.monotonic() - began) / seconds) < 1:
         for training in trainings:
@@ -164,16 +89,16 @@ def train(trainings: list[Training], seconds: float, mse_from: float, watched: M
             told += 1
             for training in trainings:
                 log = training.step.read_log()
-                few = training.score(watched[training.plan.get('in_ch', 3)], 4)
                 tell(f'{progress:.2f} {training.plan["name"]} {training.step.steps} steps '
-                     f'{json.dumps({key: round(value, 5) for key, value in log.items()})} few {few}')
+                     f'{json.dumps({key: round(value, 5) for key, value in log.items()})} few {training.score(4)}')
                 training.save(folder)
 
 
 def main(plan_file: Path = LIST) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--minutes', type=float, required=True, help='in all, preparation included')
-    parser.add_argument('--data', nargs='+', required=True, metavar='DIR:HELD_OUT')
+    parser.add_argument('--list', type=Path, default=plan_file, help='of trainings (default: %(default)s)')
+    parser.add_argument('--data', nargs='+', default=[], metavar='DIR:HELD_OUT', help='pictures of denoisers')
     parser.add_argument('-o', type=Path, required=True)
     parser.add_argument('--names', nargs='+', help='of the list of trainings; default: all')
     parser.add_argument('--least-steps', type=int, default=20_000)
@@ -199,7 +124,7 @@ def main(plan_file: Path = LIST) -> None:
     tell(f'{torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}, torch {torch.__version__}, '
          f'batch {args.batch}x{args.side}x{args.side}')
     folders = {Path(folder): int(held_out) for folder, held_out in (one.rsplit(':', 1) for one in args.data)}
-    plans = [plan for plan in yaml.safe_load(plan_file.read_text(encoding='utf-8'))
+    plans = [plan for plan in yaml.safe_load(args.list.read_text(encoding='utf-8'))
              if not args.names or plan['name'] in args.names]
     trainings: list[Training] = []
     for training in prepare(plans, folders, args, tell):
@@ -216,18 +141,16 @@ def main(plan_file: Path = LIST) -> None:
     if args.tests is not None:
         tests = subprocess.Popen([sys.executable, '-m', 'pytest', *shlex.split(args.tests)],
                                  stdout=(args.o / 'tests.txt').open('w'), stderr=subprocess.STDOUT)
-    watched = {channels: read_sets(folders, channels, validation=True)
-               for channels in {training.plan.get('in_ch', 3) for training in trainings}}
     left = 60 * args.minutes - (time.monotonic() - began) - args.end_seconds
     try:
-        train(trainings, left, args.mse_from, watched, tell, args.o)
+        train(trainings, left, args.mse_from, tell, args.o)
     finally:
         for training in trainings:
             training.save(args.o)
     for training in trainings:
         log = training.step.read_log()
         tell(f'end {training.plan["name"]} {training.step.steps} steps {json.dumps(log)} '
-             f'validation {training.score(watched[training.plan.get("in_ch", 3)], 12)}')
+             f'validation {training.score(12)}')
     if tests is not None:
         tests.kill()
 

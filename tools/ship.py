@@ -21,8 +21,8 @@ import basicsr_snn  # noqa: F401 - before basicsr
 import numpy as np
 import torch
 import yaml
-from gpu_kit import LIST, psnr_of
-from gpu_kit import network_of as network_of_plan
+from kit_training import network_of as network_of_plan
+from kit_training import psnr_of
 from torch import Tensor
 
 from basicsr_snn import zoo
@@ -44,7 +44,7 @@ LICENCE_OF_KIT = f'Apache-2.0; trained on BSD432 and on pictures of ImageNet, {T
 VALIDATION = Path('datasets/BSD432'), 32
 """Folder of the validation pictures, and how many at its end they are."""
 BLIND_LEVEL = 25
-END = re.compile(r'end (\S+) (\d+) steps')
+END = re.compile(r'end (\S+) (\d+) steps .* validation \[([\d.]+)')
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,21 @@ def described(data: Mapping[str, Any]) -> str:
 
 def trained_by_kit(args: argparse.Namespace) -> Trained:
     """What ``gpu_kit.py`` brought back."""
-    plan = next(plan for plan in yaml.safe_load(LIST.read_text(encoding='utf-8')) if plan['name'] == args.plan)
-    network, file, noise = network_of_plan(plan), args.kit / f'{args.plan}.pth', plan.get('sigma', 25)
-    ends = END.findall((args.kit / 'log.txt').read_text(encoding='utf-8'))
-    steps = next(int(steps) for name, steps in ends if name == args.plan)
-    psnr = validated(network, file, args.entry, BLIND_LEVEL if isinstance(noise, list) else noise)
-    training = {'options': 'tools/gpu_trainings.yml', 'data': args.data, 'steps': steps, 'batch': args.batch,
+    plan = next(plan for plan in yaml.safe_load(args.list.read_text(encoding='utf-8')) if plan['name'] == args.plan)
+    options = read_options(plan['options']) if 'options' in plan else {}
+    network, file = network_of_plan(plan), args.kit / f'{args.plan}.pth'
+    noise = noise_of(options) if options else plan.get('sigma', 25)
+    ends = {name: (int(steps), float(psnr))
+            for name, steps, psnr in END.findall((args.kit / 'log.txt').read_text(encoding='utf-8'))}
+    steps, psnr = ends[args.plan]
+    if not options:  # on all pictures that are held out, where the log tells of some
+        psnr = validated(network, file, args.entry, BLIND_LEVEL if isinstance(noise, list) else noise)
+    training = {'options': str(args.list), 'data': args.data, 'steps': steps, 'batch': args.batch,
                 'seed': args.seed, 'hours': args.hours, 'hardware': args.hardware, 'entry': args.entry,
                 'val_psnr': round(psnr, 3), 'starts_from': args.starts_from}
-    return Trained(network, torch.load(file, weights_only=True)[args.entry], noise, 'denoise', LICENCE_OF_KIT,
-                   f'python tools/gpu_kit.py --names {args.plan}', training, [(steps, psnr)])
+    return Trained(network, torch.load(file, weights_only=True)[args.entry], noise, options.get('task', 'denoise'),
+                   LICENCE_OF_KIT, f'python tools/gpu_kit.py --list {args.list} --names {args.plan}', training,
+                   [(steps, psnr)])
 
 
 def validated(network: dict[str, Any], file: Path, entry: str, sigma: float) -> float:
@@ -194,7 +199,9 @@ def main() -> None:
     parser.add_argument('--licence', default=LICENCE, help='of the weights (default: %(default)s)')
     parser.add_argument('--notes', default='')
     kit = parser.add_argument_group('with --kit')
-    kit.add_argument('--plan', help='name in gpu_trainings.yml')
+    kit.add_argument('--list', type=Path, default=Path('tools/gpu_trainings.yml'),
+                     help='of trainings (default: %(default)s)')
+    kit.add_argument('--plan', help='name in the list')
     kit.add_argument('--data', help='pictures, for the model card')
     kit.add_argument('--batch', default='32x64x64')
     kit.add_argument('--seed', type=int, default=0)

@@ -26,7 +26,8 @@ from basicsr_snn.inference.calling import deployed
 from basicsr_snn.zoo.weights import load_weights
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'tools'))
-from gpu_kit import LIST, network_of, psnr_of
+from gpu_kit import LIST
+from kit_training import network_of, psnr_of
 
 SIGMA = 25
 COUNTED = 4

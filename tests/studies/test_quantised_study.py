@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gpu_kit
+import kit_training
 import numpy as np
 import pytest
 import torch
@@ -45,8 +45,9 @@ def test_other_bits_are_refused():
 @pytest.mark.parametrize('plan', PLANS, ids=lambda plan: plan['name'])
 @pytest.mark.usefixtures('registered')
 def test_the_kit_trains_a_rival(plan):
-    pictures = {3: [[np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)]]}
-    training = gpu_kit.Training({**plan, 'channels': [4, 4], 'blocks': [1, 1]}, pictures, 16, 2, False, 0)
+    pictures = [[np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)]]
+    training = kit_training.DenoiserTraining({**plan, 'channels': [4, 4], 'blocks': [1, 1]}, pictures, pictures, 16, 2,
+                                             False, 0)
     before = {name: value.clone() for name, value in training.step.net.state_dict().items()}
     for _ in range(2):
         training.run(0.5, 1.0)
@@ -58,7 +59,7 @@ def test_the_kit_trains_a_rival(plan):
 @pytest.mark.usefixtures('registered')
 def test_rivals_have_the_layers_of_the_twin():
     twin = zoo.build(zoo.row('spikerir_fine_color25_twin').network)
-    rival = zoo.build(gpu_kit.network_of(PLANS[0]))
+    rival = zoo.build(kit_training.network_of(PLANS[0]))
     weights = {name: value.shape for name, value in rival.state_dict().items() if 'neuron' not in name}
     assert weights == {name: value.shape for name, value in twin.state_dict().items()}
     assert {(n.lowest, n.highest) for n in rival.modules() if isinstance(n, LSQ)} == {(-32, 31), (0, 63)}

@@ -1,0 +1,96 @@
+"""The kit for a GPU, on a CPU: its lists, the crops that it draws first, its trainings of other tasks."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import drawn_pairs
+import kit_training
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import REPOSITORY
+
+from basicsr_snn import zoo
+from basicsr_snn.errors import UserError
+from basicsr_snn.images.files import write_picture
+
+PLANS = [plan for name in ('gpu_trainings.yml', 'gpu_tasks.yml')
+         for plan in yaml.safe_load(Path(REPOSITORY / 'tools' / name).read_text(encoding='utf-8'))]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        write_picture(tmp_path / 'pictures' / f'{number}.png', rng.integers(0, 256, (48, 40, 3), dtype=np.uint8))
+    return tmp_path / 'pictures'
+
+
+def block(pictures, **more):
+    return {'name': 'rain', 'type': 'RainStreaksDataset', 'dataroot_gt': str(pictures), **more}
+
+
+@pytest.mark.parametrize('plan', PLANS, ids=lambda plan: plan['name'])
+def test_networks_of_the_lists_can_be_built_and_begin_from_weights_that_ship(plan, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    zoo.build(kit_training.network_of(plan))
+    if 'options' in plan:
+        start = yaml.safe_load(Path(plan['options']).read_text(encoding='utf-8'))['path']['pretrain_network_g']
+        assert start is None or Path(start).exists()
+    elif 'start' in plan:
+        assert zoo.row(plan['start'])
+
+
+def test_pairs_are_drawn_as_a_training_draws_them(pictures):
+    degraded, clean = drawn_pairs.draw_pairs(block(pictures, gt_size=32), 1, 100, 0, workers=0)
+    assert degraded.shape == clean.shape == (100, 3, 32, 32)
+    assert degraded.dtype == torch.uint8
+    assert (degraded / 255 > clean.float() - 1e-3).all()  # rain adds light
+    assert len({crop.numpy().tobytes() for crop in degraded}) == 100
+    again, _ = drawn_pairs.draw_pairs(block(pictures, gt_size=32), 1, 100, 0, workers=0)
+    others, _ = drawn_pairs.draw_pairs(block(pictures, gt_size=32), 1, 100, 1, workers=0)
+    assert torch.equal(again, degraded)
+    assert not torch.equal(others, degraded)
+
+
+def test_values_between_those_of_8_bits_are_refused(pictures):
+    noise = {'name': 'noise', 'type': 'GaussianDenoisingDataset', 'dataroot_gt': str(pictures), 'gt_size': 32,
+             'sigma': 25}
+    with pytest.raises(UserError, match='8 bits'):
+        drawn_pairs.draw_pairs(noise, 1, 4, 0, workers=0)
+
+
+def test_batches_hold_pairs_that_belong_together():
+    clean = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 3, 8, 8)
+    pairs = drawn_pairs.DrawnPairs((clean + 1, (clean / 255).half()), 64, torch.device('cpu'),
+                                   torch.Generator().manual_seed(0))
+    degraded, sharp = pairs.draw()
+    assert degraded.shape == (64, 3, 8, 8)
+    assert torch.allclose(degraded - sharp, torch.full_like(sharp, 1 / 255), atol=1e-4)
+    assert len(sharp.unique()) == 10
+
+
+@pytest.mark.parametrize('scale', [1, 2])
+def test_a_task_is_trained_and_scored_by_its_option_file(pictures, tmp_path, scale):
+    kind = {'type': 'SuperResolutionDataset'} if scale == 2 else {}
+    options = {
+        'name': 'task', 'model_type': 'SNNModel', 'scale': scale, 'num_gpu': 0, 'manual_seed': 0,
+        'datasets': {'train': block(pictures, **kind, gt_size=32, subset=[0, 700]),
+                     'val': block(pictures, **kind, name='val')},
+        'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'T': 1, 'scale': scale,
+                      'neuron': {'type': 'SignedILIF', 'D': 16}},
+        'path': {}, 'train': {'rate_opt': {'type': 'SpikeRateLoss', 'target': 100}}}
+    file = tmp_path / 'task.yml'
+    file.write_text(yaml.safe_dump(options), encoding='utf-8')
+    plan = {'name': 'task', 'options': str(file), 'crops': 8, 'lr': 1e-3}
+    training = kit_training.TaskTraining(plan, 2, False, 0, workers=0)
+    before = [value.clone() for value in training.step.net.parameters()]
+    for _ in range(2):
+        training.run(0.5, 1.0)
+    assert any(not torch.equal(old, new) for old, new in zip(before, training.step.net.parameters(), strict=True))
+    assert training.step.read_log()['broken_steps'] == 0
+    (psnr,) = training.score(2)
+    assert 5 < psnr < 50
+    training.save(tmp_path)
+    assert set(torch.load(tmp_path / 'task.pth', weights_only=True)) == {'params', 'params_ema'}
