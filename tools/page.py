@@ -172,6 +172,8 @@ def _real_noise_table(name: str) -> str:
 def _task_table(protocol: str) -> str:
     """What ``tools/tasks.py`` measured: a line a network, the sets side by side."""
     scores = [score for score in task_score.read_table() if score.protocol == protocol]
+    if not scores:
+        return 'Not measured yet.'
     sets = list(dict.fromkeys(score.set for score in scores))
     by_name: dict[str, dict[str, task_score.TaskScore]] = {}
     for score in scores:
@@ -197,14 +199,17 @@ def _task_cells(score: task_score.TaskScore | None) -> list[str]:
 
 
 def _models_table(scores: Sequence[Score]) -> str:
-    """All shipped networks, each with its task and one score, that of sigma 25 on the first set where there is one."""
+    """All shipped networks, each with its task and one score: of a denoiser that of sigma 25 on the first set where
+    there is one, of another network that on the first set of its task."""
+    of_tasks = {score.name: score for score in reversed(task_score.read_table())}
     lines = []
     for row in zoo.rows():
         mine = next((score for sigma in (README_SIGMA, 15, 50) for one in (*COLOUR, *GREY) for score in scores
                      if (score.name, score.set, score.sigma) == (row.name, one, sigma)), None)
-        scored = f'{float(mine.psnr):.2f} ({mine.set}, {mine.sigma})' if mine else '-'
-        params = f'{int(mine.params):,}' if mine else '-'
-        lines.append([f'[{row.name}](cards/{row.name}.md)', row.task, params, scored, mine.nj_per_px if mine else '-'])
+        costs = mine or of_tasks.get(row.name)
+        where = f'{costs.set}, {mine.sigma}' if costs and mine else costs.set if costs else ''
+        told = [f'{int(costs.params):,}', f'{float(costs.psnr):.2f} ({where})', costs.nj_per_px] if costs else '---'
+        lines.append([f'[{row.name}](cards/{row.name}.md)', row.task, *told])
     return _markdown(['network', 'task', 'params', 'PSNR, dB (set, sigma)', 'nJ/px'], lines)
 
 

@@ -43,6 +43,8 @@ LICENCE = f'Apache-2.0; trained on BSD432, {TERMS}'
 LICENCE_OF_KIT = f'Apache-2.0; trained on BSD432 and on pictures of ImageNet, {TERMS}'
 VALIDATION = Path('datasets/BSD432'), 32
 """Folder of the validation pictures, and how many at its end they are."""
+UNTOLD = ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RealPairsDataset')
+"""Datasets whose kind a card tells elsewhere, as the noise that a network is for."""
 BLIND_LEVEL = 25
 END = re.compile(r'end (\S+) (\d+) steps .* validation \[([\d.]+)')
 
@@ -98,10 +100,11 @@ def noise_of(options: Mapping[str, Any]) -> float | list[float] | str | None:
 
 
 def described(data: Mapping[str, Any]) -> str:
-    """The pictures of a training set in words, with the share of the crops that they have."""
+    """The pictures of a training set in words, with what is done to them and the share of the crops that they have."""
     folder = data['dataroot_gt'] if 'dataroot_gt' in data else f'{data["dataroot_lq"]} without its truth'
     part = '[{}:{}]'.format(*data['subset']) if 'subset' in data else ''
-    return folder + part + (f', share {data["share"]}' if 'share' in data else '')
+    kind = '' if data['type'] in UNTOLD else f'{data["type"].removesuffix("Dataset")} of '
+    return kind + folder + part + (f', share {data["share"]}' if 'share' in data else '')
 
 
 def trained_by_kit(args: argparse.Namespace) -> Trained:
