@@ -29,7 +29,7 @@ from basicsr_snn.models.replayed_step import ReplayedStep, Taken, move_average, 
 from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
-from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.spiking.neurons.coded_counts import CodedCounts
 from basicsr_snn.zoo.building import window_of
 from basicsr_snn.zoo.weights import load_entry_or_any
 
@@ -115,7 +115,7 @@ class SNNModel(SRModel):
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.cri_rate = build_loss(train_opt['rate_opt']).to(self.device) if train_opt.get('rate_opt') else None
         self.restorer.require_pictures()
-        self.refuse_phase_coding()
+        self.refuse_coded_counts()
         self.tandem = Tandem(train_opt['tandem']) if train_opt.get('tandem') else None
         self.pruning = build_pruning(train_opt['pruning'], self.get_bare_model(self.net_g),
                                      train_opt['total_iter']) if train_opt.get('pruning') else None
@@ -147,12 +147,15 @@ class SNNModel(SRModel):
             return 'pruning changes the network on the way'
         return 'tandem changes the network on the way' if self.tandem else ''
 
-    def refuse_phase_coding(self) -> None:
-        """Phase coding trains as whole counts of a single step: no budget of its digits, no picture of each step."""
+    def refuse_coded_counts(self) -> None:
+        """Coded counts train whole, in a single step: no budget of their spikes, no picture of each step."""
         asked = [key for key in ('rate_opt', 'every_step') if self.opt['train'].get(key)]
-        if asked and any(isinstance(module, PhaseIF) for module in self.get_bare_model(self.net_g).modules()):
-            raise UserError(f'train: {asked[0]} was given to a network of PhaseIF, which trains as whole counts of one '
-                            'step; take it out, or train SignedILIF and rewrite its network_g with phase_form.')
+        code = next((type(module).__name__ for module in self.get_bare_model(self.net_g).modules()
+                     if isinstance(module, CodedCounts)), None)
+        if asked and code:
+            raise UserError(f'train: {asked[0]} was given to a network of {code}, which trains as whole counts of one '
+                            'step; take it out, or train SignedILIF and rewrite its network_g with phase_form or '
+                            'ttfs_form.')
 
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True,
                      param_key: str | None = 'params') -> None:
