@@ -9,7 +9,7 @@ The second command searches under a teacher, FFDNet. The idea is LitE-SNN's (arX
 are searched together, under a limit on what they cost. It learns them by gradient in one supernetwork; here Optuna
 proposes them (TPE, which prefers what keeps the budget) and each is trained for itself, which is ours. A proposal is
 counted before it is trained, by the package's own counter, and left out if it has too many parameters or costs over
-twice the budget as it is built. The training holds it to the budget (``rate_opt``); what it costs afterwards, over the
+three times the budget as it is built. The training holds it to the budget (``rate_opt``); what it costs afterwards, over the
 budget, is Optuna's constraint.
 
 Trials are kept in ``search.db`` beside this file, one study for each budget, option file and length. A trial that was
@@ -51,7 +51,7 @@ OPTIONS = Path('options/train/distillation/control.yml')
 STEPS, BATCH, SCORED_ON, COUNTED = 1000, 4, [400, 408], 2
 MOST_PARAMETERS = 87_038
 """Of ``small``, 1/300 of Restormer's."""
-SURPLUS = 2.0
+SURPLUS = 3.0
 """How far an untrained network may be above the budget, in which training can still bring it."""
 OVER, SEEN = 'over_budget', 'row'
 """User attributes of a trial: nJ a pixel above the budget, and its row of the table."""

@@ -28,8 +28,7 @@ class Tandem(Block, kw_only=True):
 
 
 class Pruning(Block, kw_only=True):
-    """Weights that become zero while a network trains, in each layer the same share. The network is saved with its
-    zeros; `EnergyReport.effective_acs_per_px` leaves them out."""
+    """Weights that become zero while a network trains, in each layer the same share; it is saved with its zeros."""
 
     type: Annotated[Literal['GradientRewiring', 'MagnitudePruning'], says(
         'Connections that may grow again (Grad R, arXiv 2105.04916), or the smallest weights for good (arXiv '

@@ -1,6 +1,7 @@
 """Neurons that tell a whole count by spikes whose time says what they are worth: what they share, and their forms."""
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -152,7 +153,7 @@ def count_form(network: Mapping[str, Any]) -> dict[str, Any]:
     kind = NEURONS.get(neuron.get('type', ''))
     if not (isinstance(kind, type) and issubclass(kind, CodedCounts)):
         return dict(network)
-    default_steps = kind(1).steps
+    default_steps = inspect.signature(kind).parameters['steps'].default
 
     def of(spec: Mapping[str, Any]) -> dict[str, Any]:
         whole = {**neuron, **spec}
