@@ -9,8 +9,8 @@ The second command searches under a teacher, FFDNet. The idea is LitE-SNN's (arX
 are searched together, under a limit on what they cost. It learns them by gradient in one supernetwork; here Optuna
 proposes them (TPE, which prefers what keeps the budget) and each is trained for itself, which is ours. A proposal is
 counted before it is trained, by the package's own counter, and left out if it has too many parameters or costs over
-three times the budget as it is built. The training holds it to the budget (``rate_opt``); what it costs afterwards, over the
-budget, is Optuna's constraint.
+three times the budget as it is built. The training holds it to the budget (``rate_opt``); what it costs afterwards,
+over the budget, is Optuna's constraint.
 
 Trials are kept in ``search.db`` beside this file, one study for each budget, option file and length. A trial that was
 stopped is tried again from its last checkpoint. ``results.csv`` has a row for each trial that ended.
