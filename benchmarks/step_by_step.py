@@ -23,11 +23,11 @@ from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.spiking.blocks import spiking_convs
-from basicsr_snn.spiking.neurons.phase import count_form
+from basicsr_snn.spiking.neurons.coded_counts import count_form
 from basicsr_snn.spiking.step_by_step import Code, run_step_by_step
 from basicsr_snn.zoo.weights import load_weights
 
-CODES: tuple[Code, ...] = ('phase', 'units')
+CODES: tuple[Code, ...] = ('phase', 'ttfs', 'units')
 
 
 @dataclass

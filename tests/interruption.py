@@ -68,6 +68,9 @@ TRAIN: dict[str, list[Any]] = {
     'rate_opt': [None, {'type': 'SpikeRateLoss', 'target': 1000, 'loss_weight': 0.1}],
     'micro_batches': [1, 2], 'amp': [False, True], 'every_step': [False, True],
     'tandem': [None, {'every': 1, 'groups': 3}],
+    'pruning': [None, {'type': 'GradientRewiring', 'sparsity': 0.6, 'end_iter': 3},
+                {'type': 'GradientRewiring', 'sparsity': 0.9, 'penalty': 2.0},
+                {'type': 'MagnitudePruning', 'sparsity': 0.5, 'start_iter': 1, 'end_iter': 4}],
 }
 """Values of the keys of ``train:``."""
 

@@ -6,7 +6,9 @@ A page keeps its sentences; only what stands between ``<!-- table: NAME -->`` an
 from __future__ import annotations
 
 import csv
+import itertools
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +31,9 @@ README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25
 NUMBER = re.compile(r'-|[\d,./]+( / [\d.]+| \([\d/]+\))?')
 """A cell that is a number, or two as in ``31.03 / 0.8777`` and ``1/21 (1/50)``, or missing."""
 README_SET, README_SIGMA, RIVAL = 'CBSD68', 25, 'ffdnet_color'
+STUDIES = Path(__file__).parents[1] / 'studies'
+PRUNING, SEARCH = STUDIES / 'pruning/results.csv', STUDIES / 'search/results.csv'
+TRIALS_SHOWN = 8
 REAL_NOISE = ('real pairs', 'pictures that need nothing')
 PHASE, VIEWS = ', phase-coded', re.compile(r', (\d) views$')
 FIRING_RATE = 'firing rate'
@@ -55,8 +60,8 @@ def write_pages(scores: Sequence[Score]) -> None:
 def table(name: str, scores: Sequence[Score]) -> str:
     """The Markdown of one table by the name that a page gives it.
 
-    ``README``; ``faults``; ``models``; ``task sr2``; ``real pairs``, ``pictures that need nothing``; ``Colour, sigma
-    25`` or ``Grey, sigma 25``; ``card NAME``, ``scores of NAME``.
+    ``README``; ``faults``; ``models``; ``task sr2``; ``pruning``; ``search``; ``real pairs``, ``pictures that need
+    nothing``; ``Colour, sigma 25`` or ``Grey, sigma 25``; ``card NAME``, ``scores of NAME``.
     """
     if name == 'README':
         return _readme_table(scores)
@@ -66,6 +71,10 @@ def table(name: str, scores: Sequence[Score]) -> str:
         return _faults_table()
     if name.startswith('task '):
         return _task_table(name.removeprefix('task '))
+    if name == 'pruning':
+        return _pruning_table()
+    if name == 'search':
+        return _search_table()
     if name in REAL_NOISE:
         return _real_noise_table(name)
     if name.startswith('card '):
@@ -154,6 +163,50 @@ def _faults_table() -> str:
                   f'{int(line["tries"]) - int(line["lost"]):,}', f'{int(line["lost"]):,}']
                  for line in csv.DictReader(file)]
     return _markdown(['fault', 'what is right', 'tries', 'survived', 'lost'], lines)
+
+
+def _pruning_table() -> str:
+    """What ``studies/pruning/prune.py`` measured: a line a way of pruning and sparsity, means over the seeds."""
+    if not PRUNING.exists():
+        return 'No run has ended yet.'
+    with PRUNING.open(encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    whole = {(row['seed'], row['steps']): float(row['val_psnr']) for row in rows if row['arm'] == 'whole'}
+    of: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in sorted(rows, key=lambda row: (int(row['steps']), float(row['sparsity']), row['arm'])):
+        of.setdefault((row['steps'], row['sparsity'], row['arm']), []).append(row)
+
+    def mean(key: str, rows: Sequence[Mapping[str, str]], digits: int) -> str:
+        return f'{statistics.mean(float(row[key]) for row in rows):,.{digits}f}'
+
+    def loss(rows: Sequence[Mapping[str, str]]) -> str:
+        lost = [float(row['val_psnr']) - whole[row['seed'], row['steps']] for row in rows
+                if (row['seed'], row['steps']) in whole]
+        return f'{statistics.mean(lost):+.3f}' if lost else '-'
+
+    return _markdown(['pruned by', 'sparsity', 'steps', 'seeds', 'zeros, %', 'val PSNR', 'against whole', 'CBSD68 PSNR',
+                      'ACs/px, all weights', 'ACs/px, weights not 0', 'nJ/px', 'nJ/px, zeros skipped'],
+                     [[arm.replace('_', ' '), f'{float(sparsity):.0%}', f'{int(steps):,}', str(len(rows)),
+                       f'{100 * statistics.mean(float(row["zeros"]) for row in rows):.1f}', mean('val_psnr', rows, 3),
+                       loss(rows), mean('cbsd68_psnr', rows, 3), mean('acs_per_px', rows, 0),
+                       mean('effective_acs_per_px', rows, 0), mean('nj_per_px', rows, 1),
+                       mean('sparse_nj_per_px', rows, 1)] for (steps, sparsity, arm), rows in of.items()])
+
+
+def _search_table() -> str:
+    """What ``studies/search/within_budget.py`` found: the best trials of each study, trained ones only."""
+    if not SEARCH.exists():
+        return 'No trial has ended yet.'
+    with SEARCH.open(encoding='utf-8') as file:
+        rows = [row for row in csv.DictReader(file) if row['val_psnr']]
+    rows.sort(key=lambda row: (row['study'], -float(row['val_psnr'])))
+    best = [row for _, group in itertools.groupby(rows, key=lambda row: row['study'])
+            for row in itertools.islice(group, TRIALS_SHOWN)]
+    return _markdown(['study', 'trial', 'channels', 'blocks', 'D', 'T', 'params', 'nJ/px untrained', 'nJ/px',
+                      'val PSNR'],
+                     [[row['study'], row['trial'], row['channels'], row['blocks'], row['D'], row['T'],
+                       f'{int(row["params"]):,}', row['nj_untrained'], row['nj_per_px'], row['val_psnr']]
+                      for row in best])
 
 
 def _real_noise_table(name: str) -> str:

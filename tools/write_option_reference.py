@@ -25,7 +25,7 @@ from basicsr_snn.pipeline.option_blocks.datasets import IoBackend, Kinds
 from basicsr_snn.pipeline.option_blocks.distillation import Adapter, Distill, Hint, Schedule, Tail, Teacher
 from basicsr_snn.pipeline.option_blocks.logger import DistParams, Logger, Wandb
 from basicsr_snn.pipeline.option_blocks.path import Path as PathBlock
-from basicsr_snn.pipeline.option_blocks.training import Tandem, Train
+from basicsr_snn.pipeline.option_blocks.training import Pruning, Tandem, Train
 from basicsr_snn.pipeline.option_blocks.validation import Val
 from basicsr_snn.pipeline.option_blocks.wording import blocks_inside, dissect, typed, wanted
 from basicsr_snn.spiking.base import DEFAULT_NEURON
@@ -40,8 +40,8 @@ OURS = {
                 'JPEGDataset', 'MotionBlurDataset', 'RealPairsDataset', 'SuperResolutionDataset', 'MixedDataset',
                 'PairedImageDataset', 'SingleImageDataset'),
     'network': ('SpikerIR', 'ESDNet', 'DnCNN', 'FFDNet', 'PretrainedANN'),
-    'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'DSRIFNode', 'relu',
-               'linear'),
+    'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'FirstSpikeIF',
+               'DSRIFNode', 'relu', 'linear'),
     'loss': ('L1Loss', 'MSELoss', 'CharbonnierLoss', 'FFTLoss', 'PerceptualLoss', 'SpikeRateLoss',
              'FeatureHintLoss', 'BlurredHintLoss'),
     'scheduler': ('CosineAnnealingRestartLR', 'MultiStepRestartLR'),
@@ -60,9 +60,9 @@ SAME_AS = {'feature_loss': 'loss', 'hidden_neuron': 'neuron', 'mixed_in': 'datas
 CHAPTERS: list[tuple[str, type[Block] | Kind]] = [
     ('The file', OptionFile), ('Data sets', 'dataset'), ('io_backend', IoBackend), ('kinds', Kinds),
     ('Networks', 'network'), ('Neurons', 'neuron'), ('path', PathBlock), ('train', Train), ('Optimisers', 'optimizer'),
-    ('Schedulers', 'scheduler'), ('Losses', 'loss'), ('tandem', Tandem), ('distill', Distill), ('teacher', Teacher),
-    ('hints', Hint), ('tails', Tail), ('adapter', Adapter), ('schedule', Schedule), ('val', Val), ('Metrics', 'metric'),
-    ('logger', Logger), ('wandb', Wandb), ('dist_params', DistParams),
+    ('Schedulers', 'scheduler'), ('Losses', 'loss'), ('pruning', Pruning), ('tandem', Tandem), ('distill', Distill),
+    ('teacher', Teacher), ('hints', Hint), ('tails', Tail), ('adapter', Adapter), ('schedule', Schedule), ('val', Val),
+    ('Metrics', 'metric'), ('logger', Logger), ('wandb', Wandb), ('dist_params', DistParams),
 ]
 OPTIMISERS = """A class of `torch.optim` by its name, such as `AdamW`, with its arguments as keys: `{type: AdamW, lr:
 1e-3, weight_decay: 1e-4, betas: [0.9, 0.99]}`. `lr` is always required."""

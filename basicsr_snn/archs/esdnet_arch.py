@@ -14,9 +14,10 @@ from basicsr_snn.archs.esdnet_attention import CHANNEL_REDUCTION, MultiDimension
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.inference.contract import Restorer
-from basicsr_snn.spiking.base import NeuronOptions
+from basicsr_snn.spiking.base import NEURONS, NeuronOptions
 from basicsr_snn.spiking.blocks import SpikingConv, fold_spiking_convs
 from basicsr_snn.spiking.neurons import build_neuron, reset_to_rest
+from basicsr_snn.spiking.neurons.coded_counts import CodedCounts
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     'published': {'encoder_blocks': (4, 4, 8), 'decoder_blocks': (2, 2, 2)},
@@ -277,9 +278,10 @@ def _blocks(size: str, encoder_blocks: Sequence[int] | None,
 
 def _check(dim: int, encoder_blocks: Sequence[int], decoder_blocks: Sequence[int], steps: int,
            neuron: Mapping[str, Any]) -> None:
-    if neuron.get('type') == 'PhaseIF':
-        raise UserError('ESDNet was given neuron: PhaseIF, whose steps are worth 8, 4, 2, 1, but it weighs steps by '
-                        'itself; take another neuron, or PhaseIF in SpikerIR.')
+    kind = NEURONS.get(str(neuron.get('type')))
+    if isinstance(kind, type) and issubclass(kind, CodedCounts):
+        raise UserError(f'ESDNet was given neuron: {kind.__name__}, whose steps are not worth the same, but it weighs '
+                        f'steps by itself; take another neuron, or {kind.__name__} in SpikerIR.')
     if dim < CHANNEL_REDUCTION:
         raise UserError(f'ESDNet was given dim: {dim}, but its attention needs {CHANNEL_REDUCTION} or more channels; '
                         'write dim: 24 or the published 48.')

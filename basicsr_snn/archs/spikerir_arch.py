@@ -15,8 +15,7 @@ from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.spiking.base import HiddenNeuronOptions, NeuronOptions
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fold_spiking_convs
-from basicsr_snn.spiking.neurons import carried_state, phase_coded, reset_to_rest
-from basicsr_snn.spiking.neurons.phase import phase_mean
+from basicsr_snn.spiking.neurons import carried_state, code_of, reset_to_rest
 
 SIZES: dict[str, dict[str, tuple[int, ...]]] = {
     'tiny': {'channels': (12, 16), 'blocks': (2, 1)},
@@ -46,7 +45,8 @@ class SpikerIR(Restorer):
             better, at 2.5 times the dense arithmetic of ``small``) or ``base`` (0.93 M).
         channels: Channels of each level, finest first; overrides the preset.
         blocks: Residual blocks of each level; the last level is the middle, the others stand in encoder and decoder.
-        T: Time steps, >= 1. May be changed on a built network (``net.T``), but for ``PhaseIF``, whose steps they are.
+        T: Time steps, >= 1. May be changed on a built network (``net.T``), but for ``PhaseIF``
+            and ``FirstSpikeIF``, whose steps they are.
         neuron: Neuron of all layers, a name of :data:`basicsr_snn.spiking.neurons.NEURONS` with its options;
             ``{type: relu}`` is the ANN twin.
         hidden: Options that differ from ``neuron`` between the two convolutions of a block; ``{lowest: 0}`` saves there
@@ -74,7 +74,8 @@ class SpikerIR(Restorer):
 
     Raises:
         UserError: Unknown size, norm, weights, part or scale, T or channels below 1, negative tolerance, channels and
-            blocks that do not match, ternary weights with a norm, ``PhaseIF`` beside another neuron.
+            blocks that do not match, ternary weights with a norm, ``PhaseIF`` or ``FirstSpikeIF`` beside
+            another neuron.
 
     .. code-block:: yaml
 
@@ -137,7 +138,7 @@ class SpikerIR(Restorer):
         self.decoder = nn.ModuleList([level(f'decoder.{place}', i) for place, i in enumerate(coarse_to_fine)])
         self.head = SpikingConv(channels[0], out_ch * scale ** 2, 3, own.get('head', neuron), gain=0.1)
         self.enlarge = None if scale == 1 else BicubicEnlargement(scale)
-        self._phase_coded = phase_coded(self, T)
+        self._code = code_of(self, T)
 
     def forward(self, picture: Tensor) -> Tensor:
         padded = pad_to_multiple(picture, self.multiple_of)
@@ -145,7 +146,7 @@ class SpikerIR(Restorer):
         if self.exit_tolerance and not self.training:
             residual = self._settled_residual(drive)
         else:
-            steps = 1 if self.training and self._phase_coded else self.T
+            steps = 1 if self.training and self._code else self.T
             try:
                 residuals = self._residuals(drive.expand(steps, *drive.shape[1:]))
             finally:  # a tap may end a forward half-way
@@ -170,7 +171,7 @@ class SpikerIR(Restorer):
         return picture.mean(1, keepdim=True).expand(-1, written, -1, -1)
 
     def _mean_of(self, residuals: Tensor) -> Tensor:
-        return phase_mean(residuals) if self._phase_coded else residuals.mean(0)
+        return self._code.mean(residuals) if self._code else residuals.mean(0)
 
     def _settled_residual(self, drive: Tensor) -> Tensor:
         """Running mean of the residual over time steps, up to the step that hardly changes it."""

@@ -86,6 +86,8 @@ def cost_details(report: EnergyReport) -> dict[str, Any]:
     """
     details = {
         'effective_macs_per_px': report.effective_macs_per_px,
+        'effective_acs_per_px': report.effective_acs_per_px,
+        'sparse_energy_nj_px_fp32': report.sparse_energy_nj_px(),
         'energy_uj_picture_fp32': report.energy_uj_picture(),
         'energy_nj_px_fp32_memory': report.energy_nj_px('45nm-fp32', memory=True),
         'energy_nj_px_int8_memory': report.energy_nj_px('45nm-int8', memory=True),

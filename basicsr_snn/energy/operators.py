@@ -30,10 +30,12 @@ class Executed:
         bias: Elements of the result that a bias is added to.
         kernel_positions: Output channels times kernel positions of a convolution, for each of the batch; 0 for others.
         macs: Every weight at every output, padding included.
-        effective_macs: Non-zero inputs times the outputs that they reach; 0 for a convolution that reads integers.
+        effective_macs: Non-zero inputs times the outputs that they reach by non-zero weights; 0 for a convolution that
+            reads integers.
         whole: Whether the driving input holds integers only.
         events: Unit events of the driving input, sum of |integer|; 0 if it holds floats.
         acs: Unit events times the outputs that they reach; 0 if the input holds floats.
+        effective_acs: The same by non-zero weights.
     """
 
     op: str
@@ -48,6 +50,7 @@ class Executed:
     whole: bool
     events: float
     acs: float
+    effective_acs: float
 
 
 def holds_integers(values: Tensor) -> bool:
@@ -68,19 +71,38 @@ def count_convolution(args: Sequence[Any], output: Tensor, is_parameter: Callabl
     reaches = convolution_reach(received, output, kernel, stride, padding, dilation, transposed)
     fan_out = output.shape[1] // groups
     whole = holds_integers(received)
-    effective = events = acs = 0.0
+    effective = events = acs = effective_acs = 0.0
     if whole:
         per_position = received.abs().sum(1, dtype=torch.float32).sum(0, dtype=torch.float64)
         events, acs = float(per_position.sum()), weighted_sum(per_position, reaches) * fan_out
+        effective_acs = _by_non_zero_weights(received.abs(), acs, args)
     else:
-        effective = weighted_sum((received != 0).sum((0, 1)), reaches) * fan_out
+        present = received != 0
+        effective = _by_non_zero_weights(present, weighted_sum(present.sum((0, 1)), reaches) * fan_out, args)
     scattered = received if transposed else output
     return Executed(
         op='convolution', batch=received.shape[0], inputs=received.numel(), outputs=output.numel(),
         weights=weight.numel() + (0 if bias is None else bias.numel()), bias=0 if bias is None else output.numel(),
         kernel_positions=output.shape[0] * output.shape[1] * prod(kernel),
         macs=float(scattered.numel() * prod(weight.shape[1:])),
-        effective_macs=effective, whole=whole, events=events, acs=acs)
+        effective_macs=effective, whole=whole, events=events, acs=acs, effective_acs=effective_acs)
+
+
+def _by_non_zero_weights(driving: Tensor, all_weights: float, args: Sequence[Any]) -> float:
+    """What ``driving`` (N, C, ...) times the non-zero weights that it meets in a convolution adds up to.
+
+    Args:
+        driving: Numbers from 0 on in the place of the input.
+        all_weights: The same for all weights.
+        args: Arguments of the convolution.
+    """
+    weight, transposed, groups = args[1], args[6], args[8]
+    if bool((weight != 0).all()):
+        return all_weights
+    met = (weight != 0).float()  # of its outputs, those of a group are added up: (C, 1, ...) or (groups, C/groups, ...)
+    met = met.sum(1, keepdim=True) if transposed else met.unflatten(0, (groups, -1)).sum(1)
+    summed = torch.ops.aten.convolution(driving.float(), met, None, *args[3:8], groups)
+    return float(summed.sum(dtype=torch.float64))
 
 
 def count_matmul(left: Tensor, right: Tensor, output: Tensor, is_parameter: Callable[[Tensor], bool],
@@ -100,17 +122,21 @@ def count_matmul(left: Tensor, right: Tensor, output: Tensor, is_parameter: Call
         return values.abs().sum(dim, dtype=torch.float64) if drives else otherwise
 
     whole = left_whole or right_whole
-    acs = 0.0
+    acs = effective_acs = 0.0
+    present = (right != 0).sum(-1, dtype=torch.float64) if is_parameter(right) else columns
     if whole:
         pairs = along_k(left, -2, rows, left_whole) * along_k(right, -1, columns, right_whole)
-        acs = float(cast('Tensor', pairs).sum())  # at least one of the two drives
+        acs = effective_acs = float(cast('Tensor', pairs).sum())  # at least one of the two drives
+        if left_whole and not right_whole:
+            effective_acs = float((left.abs().sum(-2, dtype=torch.float64) * present).sum())
     driving = left if left_whole or not whole else right
     events = float(driving.abs().sum(dtype=torch.float64)) if whole else 0.0
     return Executed(
         op='matmul', batch=0, inputs=driving.numel(), outputs=output.numel(),
         weights=right.numel() + (0 if bias is None else bias.numel()), bias=0 if bias is None else output.numel(),
         kernel_positions=0, macs=float(left.numel() * columns),
-        effective_macs=float(torch.count_nonzero(left)) * columns, whole=whole, events=events, acs=acs)
+        effective_macs=float(((left != 0).sum(-2, dtype=torch.float64) * present).sum()), whole=whole, events=events,
+        acs=acs, effective_acs=effective_acs)
 
 
 def count_attention(args: Sequence[Any], output: Tensor, is_parameter: Callable[[Tensor], bool]) -> Executed:
@@ -119,7 +145,7 @@ def count_attention(args: Sequence[Any], output: Tensor, is_parameter: Callable[
     macs = float(prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
     return Executed(op='attention', batch=0, inputs=query.numel(), outputs=output.numel(),
                     weights=key.numel() + value.numel(), bias=0, kernel_positions=0, macs=macs, effective_macs=macs,
-                    whole=False, events=0.0, acs=0.0)
+                    whole=False, events=0.0, acs=0.0, effective_acs=0.0)
 
 
 def _plain(args: Sequence[Any], output: Tensor, is_parameter: Callable[[Tensor], bool]) -> Executed:

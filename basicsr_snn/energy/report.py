@@ -20,7 +20,8 @@ class LayerCount:
         reads_spikes: Whether it read integers only, in every execution.
         macs: Multiply-accumulates if it reads floats, else 0: every weight at every output, padding included.
         acs: Accumulations if it reads spikes, else 0: unit events times outputs reached.
-        effective_macs: Part of ``macs`` that does not multiply by a zero input or by padding.
+        effective_acs: Part of ``acs`` that does not add a zero weight.
+        effective_macs: Part of ``macs`` that does not multiply by a zero input, a zero weight or padding.
         twin_macs: Multiply-accumulates of the same layer in the ANN twin, which runs each layer once.
         inputs: Elements read.
         events: Unit events read, 0 if it reads floats.
@@ -35,6 +36,7 @@ class LayerCount:
     reads_spikes: bool
     macs: float
     acs: float
+    effective_acs: float
     effective_macs: float
     twin_macs: float
     inputs: int
@@ -141,8 +143,14 @@ class EnergyReport:
 
     @property
     def effective_macs_per_px(self) -> float:
-        """Multiply-accumulates by a non-zero input for each input pixel: what hardware that skips zeros runs."""
+        """Multiply-accumulates of a non-zero input and a non-zero weight for each input pixel: what hardware that skips
+        zeros runs."""
         return sum(layer.effective_macs for layer in self.layers) / self.pixels
+
+    @property
+    def effective_acs_per_px(self) -> float:
+        """Accumulations of a non-zero weight for each input pixel: what hardware runs that stores no zeros."""
+        return sum(layer.effective_acs for layer in self.layers) / self.pixels
 
     @property
     def events(self) -> float:
@@ -195,6 +203,11 @@ class EnergyReport:
         if memory:
             pj += sum((neuron.fixed_overhead + neuron.events_overhead).pj(preset) for neuron in self.neurons)
         return pj / self.pixels / 1000
+
+    def sparse_energy_nj_px(self, preset: str | EnergyPreset = DEFAULT_PRESET) -> float:
+        """Energy in nJ for each input pixel on hardware that skips zero inputs and zero weights; arithmetic only."""
+        preset = preset_of(preset)
+        return (preset.mac_pj * self.effective_macs_per_px + preset.ac_pj * self.effective_acs_per_px) / 1000
 
     def energy_uj_picture(self, preset: str | EnergyPreset = DEFAULT_PRESET, memory: bool = False) -> float:
         """Mean energy in uJ for each picture; see :meth:`energy_nj_px`."""

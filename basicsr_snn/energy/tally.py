@@ -63,7 +63,8 @@ class LayerTally:
             per_event, fixed = dense_overhead(run, passes, writes_output=not spiking_network), Overhead()
         return LayerCount(
             name=name, op=op, calls=self.calls, reads_spikes=reads_spikes, macs=0.0 if reads_spikes else run.macs,
-            acs=run.acs if reads_spikes else 0.0, effective_macs=0.0 if reads_spikes else run.effective_macs,
+            acs=run.acs if reads_spikes else 0.0, effective_acs=run.effective_acs if reads_spikes else 0.0,
+            effective_macs=0.0 if reads_spikes else run.effective_macs,
             twin_macs=run.macs * share, inputs=run.inputs, events=run.events if reads_spikes else 0.0,
             events_overhead=per_event, fixed_overhead=fixed,
             twin_overhead=dense_overhead(run, passes, writes_output=True, share=share))

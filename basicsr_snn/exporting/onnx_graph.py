@@ -22,7 +22,7 @@ from basicsr_snn.exporting.photographs import SIGMA, photographs_to_compare, pho
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.spiking.int8 import to_int8
-from basicsr_snn.spiking.neurons.phase import count_form
+from basicsr_snn.spiking.neurons.coded_counts import count_form
 from basicsr_snn.version import __version__
 
 AGREEMENT = 45.0

@@ -16,7 +16,7 @@ from basicsr_snn.losses.fft_loss import FFTLoss
 from basicsr_snn.losses.rate_loss import MEMORY
 from basicsr_snn.models.replayed_step import WARM_UP, move_average
 from basicsr_snn.spiking.blocks import SpikingConv, fan_out_of, spiking_convs
-from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.spiking.neurons.coded_counts import CodedCounts
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 MSE_SCALE = 16.0
@@ -139,7 +139,7 @@ def send_values(net: nn.Module, fused: bool) -> list[tuple[SpikingConv, float]]:
     """Let the spikes of a one-step student travel as membrane values; returns its convolutions with their fan-outs."""
     found = []
     for layer in spiking_convs(net):
-        if isinstance(layer.neuron, SignedILIF | PhaseIF):
+        if isinstance(layer.neuron, SignedILIF | CodedCounts):
             if isinstance(layer.neuron, SignedILIF) and as_restorer(net).T != 1:
                 raise UserError('a captured step needs a student of one time step; write T: 1.')
             layer.sends_values, layer.neuron.compiled = True, fused

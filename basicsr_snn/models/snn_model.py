@@ -24,11 +24,12 @@ from basicsr_snn.inference.calling import deployed, restore, to_channels_last
 from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.tiling import TILE_PAD
 from basicsr_snn.models.divergence import Divergence, Step, advise, gradient_norm
+from basicsr_snn.models.pruning import build_pruning
 from basicsr_snn.models.replayed_step import ReplayedStep, Taken, move_average, rates_as_numbers
 from basicsr_snn.models.tandem import Tandem
 from basicsr_snn.models.validation import Validation
 from basicsr_snn.spiking.events import SpikeTaps
-from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.spiking.neurons.coded_counts import CodedCounts
 from basicsr_snn.zoo.building import window_of
 from basicsr_snn.zoo.weights import load_entry_or_any
 
@@ -50,7 +51,8 @@ class SNNModel(SRModel):
     ``train.every_step: true`` puts the image losses on the running mean of the picture after each time step, so that
     the network may stop after any (temporal decoupling, arXiv 2501.15925, carried over from classification: ours).
     ``train.tandem: {every, groups}`` begins with an ANN whose layers become spiking group by group:
-    :class:`basicsr_snn.models.tandem.Tandem`.
+    :class:`basicsr_snn.models.tandem.Tandem`. ``train.pruning`` lets weights become zero on the way:
+    :class:`basicsr_snn.models.pruning.GradientRewiring`.
 
     ``train.micro_batches: K`` runs each batch in K equal parts whose gradients add up: a K-th of the memory, the same
     step but for rounding (and for ``norm: bn``, which then sees the parts). ``train.amp: true`` computes the network in
@@ -113,8 +115,10 @@ class SNNModel(SRModel):
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
         self.cri_rate = build_loss(train_opt['rate_opt']).to(self.device) if train_opt.get('rate_opt') else None
         self.restorer.require_pictures()
-        self.refuse_phase_coding()
+        self.refuse_coded_counts()
         self.tandem = Tandem(train_opt['tandem']) if train_opt.get('tandem') else None
+        self.pruning = build_pruning(train_opt['pruning'], self.get_bare_model(self.net_g),
+                                     train_opt['total_iter']) if train_opt.get('pruning') else None
         if train_opt.get('every_step'):
             self.restorer.answer_every_step()
         self.grad_clip = train_opt.get('grad_clip')
@@ -139,14 +143,19 @@ class SNNModel(SRModel):
         kind = self.opt['train']['optim_g'].get('type')
         if 'capturable' not in inspect.signature(getattr(torch.optim, str(kind), object)).parameters:
             return f'{kind} reads its state on the host; AdamW does not'
+        if self.pruning:
+            return 'pruning changes the network on the way'
         return 'tandem changes the network on the way' if self.tandem else ''
 
-    def refuse_phase_coding(self) -> None:
-        """Phase coding trains as whole counts of a single step: no budget of its digits, no picture of each step."""
+    def refuse_coded_counts(self) -> None:
+        """Coded counts train whole, in a single step: no budget of their spikes, no picture of each step."""
         asked = [key for key in ('rate_opt', 'every_step') if self.opt['train'].get(key)]
-        if asked and any(isinstance(module, PhaseIF) for module in self.get_bare_model(self.net_g).modules()):
-            raise UserError(f'train: {asked[0]} was given to a network of PhaseIF, which trains as whole counts of one '
-                            'step; take it out, or train SignedILIF and rewrite its network_g with phase_form.')
+        code = next((type(module).__name__ for module in self.get_bare_model(self.net_g).modules()
+                     if isinstance(module, CodedCounts)), None)
+        if asked and code:
+            raise UserError(f'train: {asked[0]} was given to a network of {code}, which trains as whole counts of one '
+                            'step; take it out, or train SignedILIF and rewrite its network_g with phase_form or '
+                            'ttfs_form.')
 
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True,
                      param_key: str | None = 'params') -> None:
@@ -177,6 +186,8 @@ class SNNModel(SRModel):
         torch._foreach_lerp_(list(self.net_g_ema.parameters()), list(source.parameters()), 1 - decay)
         for averaged, buffer in zip(self.net_g_ema.buffers(), source.buffers(), strict=True):
             averaged.copy_(buffer)
+        if self.pruning:
+            self.pruning.silence(self.net_g_ema)
 
     def feed_data(self, data: dict[str, Any]) -> None:
         self.batch = Batch.of_item(data, self.device)
@@ -237,8 +248,9 @@ class SNNModel(SRModel):
         step = Step(self.pictures, self.sigma, self.loss_terms, self.corners)
         if not self.divergence.allows(current_iter, step, taken.norms):
             return
-        for optimizer in self.optimizers:
-            optimizer.step()
+        with self.pruning.around_step(self.optimizer_g, current_iter) if self.pruning else nullcontext():
+            for optimizer in self.optimizers:
+                optimizer.step()
         if self.ema_decay > 0:
             self.model_ema(decay=ema_decay_at(current_iter, self.ema_decay))
 
@@ -300,6 +312,8 @@ class SNNModel(SRModel):
         if self.training_cost is not None:
             log['firing_rate'] = self.training_cost.firing_rate
             log['acs_per_px'] = self.training_cost.acs_per_px
+        if self.pruning:
+            log['sparsity'] = self.pruning.zeros
         return log
 
     def save(self, epoch: int, current_iter: int) -> None:
@@ -347,11 +361,13 @@ class SNNModel(SRModel):
         self.energy_report = report
         energy = report.energy_nj_px()
         larger = f'; {energy / scale ** 2:.2f} nJ for each pixel of the enlarged picture' if scale > 1 else ''
+        sparse = (f'\t # SynOps of weights that are not 0: {report.effective_acs_per_px:,.0f} ACs/px\n'
+                  if report.effective_acs_per_px < report.acs_per_px else '')
         rate = f'\t # firing rate: {report.firing_rate:.4f} spikes a neuron and step\n' if report.neuron_updates else ''
         get_root_logger().info(
             f'Cost on {dataset_name} ({report.pictures} picture{"s" if report.pictures > 1 else ""} counted)\n'
             f'\t # params: {report.params:,d}\n{rate}'
-            f'\t # SynOps: {report.acs_per_px:,.0f} ACs/px, {report.macs_per_px:,.0f} MACs/px\n'
+            f'\t # SynOps: {report.acs_per_px:,.0f} ACs/px, {report.macs_per_px:,.0f} MACs/px\n{sparse}'
             f'\t # energy: {energy:.2f} nJ/px ({DEFAULT_PRESET}, arithmetic only){larger}\n')
         if tb_logger:
             for name in ('firing_rate', 'acs_per_px', 'macs_per_px'):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, spiking_convs
-from basicsr_snn.spiking.neurons.phase import PhaseIF
+from basicsr_snn.spiking.neurons.coded_counts import CodedCounts
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
 SHARE, SHARE_OF_HEAD = 0.4, 0.1
@@ -151,12 +151,12 @@ def fit_thresholds(net: SpikerIR, noisy: Tensor, share: float, share_of_head: fl
 def _has_fixed_threshold(layer: SpikingConv) -> bool:
     """Whether a layer's neurons send spikes from 0 on, by a threshold that is not trained channel by channel."""
     neuron = layer.neuron
-    trained = isinstance(neuron, SignedILIF | PhaseIF)
+    trained = isinstance(neuron, SignedILIF | CodedCounts)
     return neuron.is_spiking and not neuron.is_signed and not trained and neuron.initial_threshold is not None
 
 
-def _fitted_neuron(layer: SpikingConv) -> SignedILIF | PhaseIF:
-    if not isinstance(layer.neuron, SignedILIF | PhaseIF):
+def _fitted_neuron(layer: SpikingConv) -> SignedILIF | CodedCounts:
+    if not isinstance(layer.neuron, SignedILIF | CodedCounts):
         raise UserError(f'the thresholds of {type(layer.neuron).__name__} cannot be fitted channel by channel; write '
                         'neuron: {type: SignedILIF} or {type: PhaseIF} in the option file of the student.')
     return layer.neuron

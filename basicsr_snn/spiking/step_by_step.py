@@ -2,7 +2,8 @@
 
 The package itself runs whole counts, and phase coding by what its steps add up to. This is the other way, written from
 the neuron's side, and shows that both are the same function: every convolution reads spikes of one time step only, and
-a membrane that gathers them doubles its potential before each step.
+a membrane that gathers them doubles its potential before each step, or, of times to first spikes, adds what all
+spikes so far have sent.
 
 .. code-block:: python
 
@@ -25,8 +26,9 @@ from basicsr_snn.spiking.blocks import SpikeConv2d, SpikingConv
 from basicsr_snn.spiking.neurons.phase import largest_count
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
 
-Code = Literal['phase', 'units']
-"""``phase``: digits, the largest first, each worth twice the next. ``units``: a spike for each unit of the count."""
+Code = Literal['phase', 'units', 'ttfs']
+"""``phase``: digits, the largest first, each worth twice the next. ``units``: a spike for each unit of the count.
+``ttfs``: a single spike, the earlier the larger the count, whose current stays on."""
 
 
 @dataclass
@@ -36,8 +38,9 @@ class Steps:
     Attributes:
         latency: Time steps one after the other that the layers of a picture take.
         spikes: Spikes sent.
-        updates: What membranes do beside adding spikes, at most: in each step a neuron subtracts what it sent and a
-            membrane that gathers doubles; once a layer, each membrane adds its bias, and the stream adds the membrane.
+        updates: What membranes do beside adding spikes, at most: in each step a neuron subtracts what it sent, and a
+            membrane that gathers doubles, or adds its current; once a layer, each membrane adds its bias, and the
+            stream adds the membrane.
         counts: The counts that each layer told by its spikes, in order of execution, for comparison.
     """
 
@@ -54,7 +57,7 @@ class StepByStepConv(nn.Module):
 
     Args:
         layer: A folded layer whose neuron emits counts in one step.
-        digits: Steps of phase coding; in the code of units a layer takes as many steps as its largest count.
+        digits: Steps of phase coding; in the other codes a layer takes as many steps as its largest count.
     """
 
     def __init__(self, layer: SpikingConv, code: Code, digits: int, steps: Steps) -> None:
@@ -72,11 +75,13 @@ class StepByStepConv(nn.Module):
         if len(x) != 1:
             raise _refusal()
         potential = self.potential_of(x[0])
-        gathered, count = torch.zeros(()), torch.zeros_like(potential)
+        gathered, stays_on, count = torch.zeros(()), torch.zeros(()), torch.zeros_like(potential)
         for place in reversed(range(self.length)):
             spikes, worth = self.spikes_at(place, potential)
             potential = potential - worth * spikes
             current = F.conv2d(spikes, self.conv.weight, None, self.conv.stride, self.conv.padding)
+            if self.code == 'ttfs':
+                current = stays_on = stays_on + current
             gathered = (2 if self.code == 'phase' else 1) * gathered + current
             count = count + worth * spikes
             self.steps.spikes += float(spikes.abs().sum())
@@ -97,10 +102,13 @@ class StepByStepConv(nn.Module):
     def spikes_at(self, place: int, potential: Tensor) -> tuple[Tensor, int]:
         """Spikes of a step, and what each of them is worth.
 
-        A digit fires where the smaller ones could not tell the rest, rounded: above their largest sum and a half.
+        A digit fires where the smaller ones could not tell the rest, rounded: above their largest sum and a half. A
+        first spike fires as the threshold falls below the potential, rounded, and leaves nothing for another.
         """
         if self.code == 'units':
             worth, others = 1, 0
+        elif self.code == 'ttfs':
+            worth, others = place + 1, place
         else:
             worth, others = 2 ** place, largest_count(place, self.neuron.lowest < 0)
         return potential.sign() * (potential.abs() > others + 0.5), worth

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from basicsr_snn.errors import UserError, first_line
-from basicsr_snn.spiking.neurons.phase import PhaseIF, phase_form
+from basicsr_snn.spiking.neurons.coded_counts import CodedCounts, coded_form
 from basicsr_snn.zoo.building import build, weights_in
 
 NOT_OF_THE_ANSWER = frozenset({
@@ -43,9 +43,10 @@ def differences(network: Mapping[str, Any], net: nn.Module, elements: int) -> li
         other = built_for_comparison(network, elements)
     except UserError as error:
         return [str(error)]
-    if _sends_digits(net) and not _sends_digits(other):
+    code = _code_of(net)
+    if code and not _code_of(other):
         with suppress(UserError):  # the same function in another form, if it has one
-            other = built_for_comparison(phase_form(network), elements)
+            other = built_for_comparison(coded_form(network, code), elements)
     theirs, ours = (dict(one.named_modules()) for one in (other, net))
     found: dict[str, list[str]] = {}
     for path in theirs.keys() & ours.keys():
@@ -55,8 +56,8 @@ def differences(network: Mapping[str, Any], net: nn.Module, elements: int) -> li
     return [difference + _where(paths) for difference, paths in sorted(found.items())]
 
 
-def _sends_digits(net: nn.Module) -> bool:
-    return any(isinstance(module, PhaseIF) for module in net.modules())
+def _code_of(net: nn.Module) -> type[CodedCounts] | None:
+    return next((type(module) for module in net.modules() if isinstance(module, CodedCounts)), None)
 
 
 def _differences_of(ours: nn.Module, theirs: nn.Module) -> list[str]:

@@ -33,7 +33,7 @@ from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 from basicsr_snn.spiking.ternary import parameters_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TAKEN = [name for name in NEURONS if name != 'PhaseIF']
+TAKEN = [name for name in NEURONS if name not in ('PhaseIF', 'FirstSpikeIF')]
 SHORT = {'dim': 16, 'encoder_blocks': (1, 1, 1), 'decoder_blocks': (1, 1, 1)}
 
 

@@ -18,7 +18,7 @@ from basicsr_snn.images.padding import pad_to_multiple
 from basicsr_snn.spiking.neurons import NEURONS, build_neuron, is_spiking
 
 SPIKING = [name for name in NEURONS if is_spiking(build_neuron({'type': name}, 1))]
-STEPS = {name: 4 if name == 'PhaseIF' else 2 for name in NEURONS}
+STEPS = {name: 4 if name in ('PhaseIF', 'FirstSpikeIF') else 2 for name in NEURONS}
 LIMITS = {'tiny': 20_000, 'small': 87_038, 'fine': 87_038, 'base': 1_000_000}
 
 

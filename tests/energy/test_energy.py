@@ -105,6 +105,47 @@ def test_spike_operations_equal_pushing_every_event_alone(stride, kernel, groups
     assert layer.acs == brute_force_operations(conv, spikes)
 
 
+@settings(max_examples=20, deadline=None)
+@given(stride=st.integers(1, 2), groups=st.sampled_from([1, 2]), transposed=st.booleans(), whole=st.booleans(),
+       seed=st.integers(0, 99))
+def test_zero_weights_are_left_out_of_effective_operations(stride, groups, transposed, whole, seed):
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randint(-2, 3, (1, 4, 6, 5), generator=generator).float() * (1 if whole else 0.3)
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    conv = kind(4, 8, 3, stride, 1, groups=groups, bias=False)
+    with torch.no_grad():
+        conv.weight.mul_(torch.rand(conv.weight.shape, generator=generator) < 0.4)
+        driving = values.abs() if whole else (values != 0).float()
+        got = only_layer(conv, values)
+        conv.weight.copy_(conv.weight != 0)
+        expected = float(conv(driving).sum())
+        conv.weight.fill_(1)
+        dense = float(conv(driving).sum())
+    if whole:
+        assert (got.acs, got.effective_acs, got.effective_macs) == (dense, expected, 0)
+    else:
+        assert (got.acs, got.effective_acs, got.effective_macs) == (0, 0, expected)
+
+
+@pytest.mark.parametrize('scale', [1, 0.3])
+def test_zero_weights_of_a_matrix_are_left_out_of_effective_operations(scale):
+    linear = nn.Linear(4, 3, bias=False)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[1., 0, 2, 0], [0, 0, 1, 0], [3, 0, 0, 0]]))
+    got = only_layer(linear, torch.tensor([[2., 1, -1, 0]])[None, None] * scale)
+    assert (got.effective_acs, got.effective_macs) == ((6, 0) if scale == 1 else (0, 4))
+
+
+def test_sparse_energy_counts_effective_operations():
+    net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False))
+    with torch.no_grad():
+        net[0].weight[0] = 0
+    report = counted(net, torch.ones(1, 1, 4, 4))
+    assert (report.acs_per_px, report.effective_acs_per_px) == (2, 1)
+    assert report.sparse_energy_nj_px() == pytest.approx(0.9 / 1000)
+    assert report.energy_nj_px() == pytest.approx(2 * 0.9 / 1000)
+
+
 def test_linear_layer_on_spikes():
     linear = nn.Linear(4, 7)
     spikes = torch.tensor([[1., 0., -3., 0.]])[None, None]

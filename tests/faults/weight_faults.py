@@ -161,7 +161,7 @@ def weights_are_of_another_network(random: Random, folder: Path) -> None:
 @fault('each thread gets the picture that it would get alone', tries=3)
 def threads_share_a_network(random: Random, folder: Path) -> None:
     name = random.choice(list(NEURONS))
-    steps = 4 if name == 'PhaseIF' else random.randint(2, 6)
+    steps = 4 if name in ('PhaseIF', 'FirstSpikeIF') else random.randint(2, 6)
     torch.manual_seed(random.getrandbits(32))
     net = deployed(zoo.build({**NETWORK, 'T': steps, 'neuron': {'type': name}}))
     pictures = [torch.rand(1, 3, random.randint(8, 40), random.randint(8, 40)) for _ in range(4)]

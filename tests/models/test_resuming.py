@@ -23,6 +23,9 @@ COMBINATIONS = {
     'hints well posed': {
         'train.micro_batches': 2, 'model_type': 'ANNSNNDistillModel', 'distill': DISTILLATIONS[5],
         'network_g': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'T': 2, 'neuron': {'type': 'LIFNode'}}},
+    'connections that go and come again, under a teacher': {
+        'train.pruning': {'type': 'GradientRewiring', 'sparsity': 0.6, 'end_iter': 3},
+        'model_type': 'ANNSNNDistillModel', 'distill': DISTILLATIONS[1]},
     'another optimiser and schedule, a twin': {
         'train.optim_g': {'type': 'Adam', 'lr': 0.01, 'amsgrad': True}, 'train.warmup_iter': 3,
         'train.scheduler': {'type': 'MultiStepLR', 'milestones': [1, 3]}, 'train.tandem': {'every': 1, 'groups': 3},

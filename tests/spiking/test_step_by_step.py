@@ -12,6 +12,7 @@ from torch import nn
 
 from basicsr_snn import load
 from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.blocks import SpikingConv, spiking_convs
 from basicsr_snn.spiking.neurons.phase import digits, phase_form
@@ -52,6 +53,9 @@ def test_spikes_by_hand():
     assert sent(layer_of(-10), -3.4) == [0, -1, 0, 1]
     assert sent(layer_of(0), 7.4) == [0, 1, 1, 1]
     assert sent(layer_of(-3, 'units', largest=3), -2.2) == [-1, -1, 0]
+    assert sent(layer_of(-4, 'ttfs', largest=4), -2.6) == [0, -1, 0, 0]
+    assert sent(layer_of(0, 'ttfs', largest=4), 0.6) == [0, 0, 0, 1]
+    assert sent(layer_of(0, 'ttfs', largest=4), 0.4) == [0, 0, 0, 0]
 
 
 @given(st.floats(-10, 10, allow_subnormal=False), st.booleans())
@@ -64,7 +68,7 @@ def test_thresholds_by_digit_tell_the_rounded_count_in_its_fewest_digits(potenti
 
 @pytest.mark.parametrize('changes', [{}, {'hidden': {}}, {'neuron': {'type': 'SignedILIF', 'D': 15, 'lowest': 0,
                                                                     'bias': True}, 'stages': {}}])
-@pytest.mark.parametrize('code', ['phase', 'units'])
+@pytest.mark.parametrize('code', ['phase', 'units', 'ttfs'])
 def test_a_network_is_the_same_function_step_by_step(changes, code):
     net, picture = student(**changes), torch.rand(2, 3, 21, 18).double()
     spikes = []
@@ -102,6 +106,13 @@ def test_latency_and_spikes_are_those_of_the_phase_coded_network():
         steps = run_step_by_step(units, 'units')
         units(picture)
     assert steps.latency == 16 * (len(spiking_convs(phased)) - 1) + 32
+    counted, timed = student(), student()
+    with torch.no_grad(), OperationCounter(counted) as counter:
+        counted(picture)
+        steps = run_step_by_step(timed, 'ttfs')
+        timed(picture)
+    assert steps.latency == 16 * (len(spiking_convs(phased)) - 1) + 32
+    assert steps.spikes == sum(neuron.active for neuron in counter.report().neurons)  # one for each count but 0
 
 
 @pytest.mark.parametrize('network', [SpikerIR(channels=[4, 4], blocks=[1, 1], weights='ternary').eval().fold(),

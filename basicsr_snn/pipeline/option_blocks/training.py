@@ -10,6 +10,7 @@ from basicsr_snn.pipeline.option_blocks.base import (
     Built,
     Count,
     Iterations,
+    Natural,
     NotNegative,
     Positive,
     says,
@@ -24,6 +25,22 @@ class Tandem(Block, kw_only=True):
 
     every: Annotated[Count, says('Iterations from one group of layers to the next.', 500)]
     groups: Annotated[Count, says('Number of groups.', 6)]
+
+
+class Pruning(Block, kw_only=True):
+    """Weights that become zero while a network trains, in each layer the same share; it is saved with its zeros."""
+
+    type: Annotated[Literal['GradientRewiring', 'MagnitudePruning'], says(
+        'Connections that may grow again (Grad R, arXiv 2105.04916), or the smallest weights for good (arXiv '
+        '1710.01878).', 'GradientRewiring')]
+    sparsity: Annotated[Annotated[float, msgspec.Meta(gt=0, lt=1)], says('Share of zeros at the end.', 0.8)]
+    start_iter: Annotated[Natural, says('Last iteration without pruning.')] = 0
+    end_iter: Annotated[Iterations | None, says(
+        'Iteration at which the sparsity is reached; required without `penalty`.', 2000)] = None
+    keep: Annotated[list[str], says('Modules that stay whole, as in `named_modules()`.', ['stem', 'head'])] = []
+    penalty: Annotated[Positive | None, says(
+        "A constant force in the place of the course, with `GradientRewiring`: the paper's α, in learning rates.",
+        0.01)] = None
 
 
 class StockTrain(Block, kw_only=True):
@@ -54,6 +71,7 @@ class Train(StockTrain, kw_only=True):
         'Whether one GPU replays the whole step as a CUDA graph, without waiting for launches.')] = False
     every_step: Annotated[bool, says(
         'Whether losses see the running mean of the picture after each time step (arXiv 2501.15925).')] = False
+    pruning: Annotated[Pruning | None, says('Weights that become zero on the way.')] = None
     tandem: Annotated[Tandem | None, says('Progressive training from ANN to SNN.')] = None
 
 

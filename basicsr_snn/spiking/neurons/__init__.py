@@ -17,7 +17,7 @@ from basicsr_snn.spiking.neurons import signed_ilif  # noqa: F401 - the default 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
 
-from basicsr_snn.spiking.neurons.phase import PhaseIF  # noqa: E402
+from basicsr_snn.spiking.neurons.coded_counts import CodedCounts  # noqa: E402
 from basicsr_snn.spiking.neurons.spikingjelly_nodes import ForeignNeuron  # noqa: E402
 
 
@@ -69,21 +69,25 @@ def neurons_in(net: nn.Module) -> list[Neuron]:
     return [found for module in net.modules() if (found := neuron_of(module)) is not None]
 
 
-def phase_coded(net: nn.Module, steps: int) -> bool:
-    """Whether the neurons of ``net``, which runs so many time steps, tell their counts digit by digit.
+def code_of(net: nn.Module, steps: int) -> type[CodedCounts] | None:
+    """The code in which the neurons of ``net``, which runs so many time steps, tell their counts; None: in none, all
+    steps are worth the same.
 
     Raises:
-        UserError: Some do and others do not, so that a sequence means two things; they have another number of digits.
+        UserError: They have several, so that a sequence means two things; they have another number of steps.
     """
     layers = [module for module in net.modules() if neuron_of(module) is not None]
-    phased = [layer for layer in layers if isinstance(layer, PhaseIF)]
-    others = [layer for layer in layers if not isinstance(layer, PhaseIF)]
-    if phased and others:
-        raise UserError(f'PhaseIF was given beside {type(others[0]).__name__}, but steps are worth 8, 4, 2, 1 to the '
-                        'one and the same to the other; choose PhaseIF for all neurons or none.')
-    for layer in phased:
+    coded = [layer for layer in layers if isinstance(layer, CodedCounts)]
+    if not coded:
+        return None
+    kind = type(coded[0])
+    others = [layer for layer in layers if type(layer) is not kind]
+    if others:
+        raise UserError(f'{kind.__name__} was given beside {type(others[0]).__name__}, but a spike of a step is not '
+                        f'worth the same to both; choose {kind.__name__} for all neurons or none.')
+    for layer in coded:
         layer.check_steps(steps)
-    return bool(phased)
+    return kind
 
 
 def reset_to_rest(net: nn.Module) -> None:
