@@ -42,3 +42,11 @@ def test_what_calls_a_network_is_found_where_restoring_had_it():
         assert restoring.deployed is deployed
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = restoring.nonsense
+
+
+def test_the_entries_of_training_and_test_keep_their_functions():
+    from basicsr_snn import test, train
+    from basicsr_snn.pipeline import run
+
+    assert train.run is test.run is run.exit_on_user_error
+    assert (train.main, test.main) == (run.run_training, run.run_test)

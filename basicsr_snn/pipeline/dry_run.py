@@ -1,5 +1,5 @@
-"""Dry run of an option file: build what it names, take a training step, validate one picture of each set, write
-nothing."""
+"""Dry run of an option file: build what it names, take a training step, validate one picture of each set and
+read the others, write nothing."""
 from __future__ import annotations
 
 import logging
@@ -27,12 +27,16 @@ from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
 from basicsr_snn.pipeline.run import pipeline_arguments
 from basicsr_snn.pipeline.untrained import UNTRAINED, names_weights
+from basicsr_snn.pipeline.validation_pictures import read_pictures
 from basicsr_snn.plugins.installed import import_plugins
 from basicsr_snn.plugins.own_modules import KEY, import_own_modules
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 FORWARD_SIZE = 64
 """Largest side in pixels of the picture that is run through the network alone."""
+
+READ_FOR_S = 4.0
+"""Seconds in which the pictures of validation sets are read beyond the first of each."""
 
 CROPS = 2
 """Crops of the training step; of one alone, batch normalisation of pooled features has no variance."""
@@ -90,8 +94,9 @@ def _try_out(options: dict[str, Any]) -> Report:
     with _tried('restoring the first picture'):
         report.append(('forward', _run_once(model, next(iter(datasets.values()))[0])))
     if options.get('val') is not None and not isinstance(model, VideoBaseModel):
-        report += [(f'validation: {phase}', _validate(model, dataset, options)) for phase, dataset in datasets.items()
-                   if phase != 'train']
+        shown = {phase: dataset for phase, dataset in datasets.items() if phase != 'train'}
+        report += [(f'validation: {phase}', _validate(model, dataset, options, READ_FOR_S / len(shown)))
+                   for phase, dataset in shown.items()]
     if options['is_train']:
         report.append(('training step', _train(model, datasets['train'], options)))
     return report + [('tensorboard', sentence) for sentence in _tensorboard(options)]
@@ -150,13 +155,15 @@ class _FirstPicture(Dataset):
         return self.dataset[range(1)[index]]
 
 
-def _validate(model: Any, dataset: Any, options: dict[str, Any]) -> str:
-    """Validate one whole picture of a dataset, with all metrics."""
+def _validate(model: Any, dataset: Any, options: dict[str, Any], seconds: float) -> str:
+    """Validate one whole picture of a dataset, with all metrics, and read the others while there is time."""
     began = time.monotonic()
     with _tried(f'validating a picture of {dataset.opt["name"]}'):
         model.validation(DataLoader(_FirstPicture(dataset)), 0, None, save_img=False)
     scores = model.metric_results.items() if options['val'].get('metrics') else ()
-    return ', '.join(['1 picture', *(f'{metric} {value:.4g}' for metric, value in scores), _since(began)])
+    found = ', '.join(['1 picture', *(f'{metric} {value:.4g}' for metric, value in scores), _since(began)])
+    with _tried(f'reading the pictures of {dataset.opt["name"]}'):
+        return f'{found}; {read_pictures(dataset, seconds)} of {len(dataset)} read'
 
 
 def _train(model: Any, dataset: Any, options: dict[str, Any]) -> str:
