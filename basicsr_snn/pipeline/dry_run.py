@@ -95,7 +95,7 @@ def _try_out(options: dict[str, Any]) -> Report:
         report.append(('forward', _run_once(model, next(iter(datasets.values()))[0])))
     if options.get('val') is not None and not isinstance(model, VideoBaseModel):
         shown = {phase: dataset for phase, dataset in datasets.items() if phase != 'train'}
-        report += [(f'validation: {phase}', _validate(model, dataset, options, READ_FOR_S / len(shown)))
+        report += [(f'validation: {phase}', _validate(model, dataset, READ_FOR_S / len(shown)))
                    for phase, dataset in shown.items()]
     if options['is_train']:
         report.append(('training step', _train(model, datasets['train'], options)))
@@ -155,12 +155,12 @@ class _FirstPicture(Dataset):
         return self.dataset[range(1)[index]]
 
 
-def _validate(model: Any, dataset: Any, options: dict[str, Any], seconds: float) -> str:
+def _validate(model: Any, dataset: Any, seconds: float) -> str:
     """Validate one whole picture of a dataset, with all metrics, and read the others while there is time."""
     began = time.monotonic()
     with _tried(f'validating a picture of {dataset.opt["name"]}'):
         model.validation(DataLoader(_FirstPicture(dataset)), 0, None, save_img=False)
-    scores = model.metric_results.items() if options['val'].get('metrics') else ()
+    scores = vars(model).get('metric_results', {}).items()  # none where there is no truth, or nothing to score by
     found = ', '.join(['1 picture', *(f'{metric} {value:.4g}' for metric, value in scores), _since(began)])
     with _tried(f'reading the pictures of {dataset.opt["name"]}'):
         return f'{found}; {read_pictures(dataset, seconds)} of {len(dataset)} read'

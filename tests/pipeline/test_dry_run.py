@@ -1,6 +1,7 @@
 """``check`` takes steps and validates as a training does, so that what it calls good does not die of what it saw."""
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import cv2
 import pytest
 from basicsr.losses.basic_loss import L1Loss
 from basicsr.utils.registry import LOSS_REGISTRY
-from trainings import distilling, log_of, set_values, train, training, write
+from trainings import TEACHER, distilling, log_of, set_values, train, training, write
 
 from basicsr_snn.cli.main import main
 from basicsr_snn.pipeline import dry_run
@@ -82,6 +83,20 @@ def test_headers_are_read_also_where_there_is_no_time_for_pictures(last_picture,
 
 def test_all_pictures_are_read_where_there_is_time(last_picture, capsys):
     assert '; 4 of 4 read' in check_shown(capsys)
+
+
+@pytest.mark.parametrize('kind', ['SingleImageDataset', 'NoisyPicturesDataset'])
+@pytest.mark.parametrize('model', ['SNNModel', 'SRModel'])
+def test_a_set_without_truth_is_validated_without_a_score(last_picture, capsys, kind, model):
+    io_backend = {'io_backend': {'type': 'disk'}} if kind == 'SingleImageDataset' else {}
+    options = training(model_type=model)
+    options['datasets']['val'] = {'name': 'V', 'type': kind, 'dataroot_lq': 'shown', **io_backend}
+    if model == 'SRModel':
+        options['network_g'] = dict(TEACHER)
+        for key in ('grad_clip', 'fft_opt'):
+            del options['train'][key]
+    assert check(options) == 0
+    assert re.search(r'validation: val +1 picture, [\d.]+ s; 4 of 4 read', capsys.readouterr().out)
 
 
 def test_a_pair_far_on_that_does_not_fit_is_named(last_picture, capsys):
