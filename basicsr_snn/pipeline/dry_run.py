@@ -24,6 +24,8 @@ from basicsr_snn.data.loaders import require_pictures
 from basicsr_snn.errors import UserError, one_line
 from basicsr_snn.finite import check_answer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
+from basicsr_snn.models.divergence import AT_FIRST
+from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
 from basicsr_snn.pipeline.run import pipeline_arguments
 from basicsr_snn.pipeline.untrained import UNTRAINED, names_weights
@@ -169,6 +171,8 @@ def _validate(model: Any, dataset: Any, seconds: float) -> str:
 def _train(model: Any, dataset: Any, options: dict[str, Any]) -> str:
     """Take a step of the training, with its log; the first and the last where something begins or ends in between."""
     began, train = time.monotonic(), options['train']
+    if isinstance(model, SNNModel):
+        model.divergence.advice = lambda iteration: AT_FIRST
     batch = options['datasets']['train']['batch_size_per_gpu'] * (1 if options['dist'] else max(options['num_gpu'], 1))
     parts = train.get('micro_batches') or 1
     check_equal_parts(batch, parts)
