@@ -15,7 +15,11 @@ MOVED = {
     'basicsr_snn.options': ('basicsr_snn.pipeline.option_files', 'basicsr_snn.pipeline.option_checks'),
     'basicsr_snn.denoising': ('basicsr_snn.inference.denoising',),
     'basicsr_snn.tiling': ('basicsr_snn.inference.tiling',),
+    'basicsr_snn.scoring': ('basicsr_snn.images.scoring',),
+    'basicsr_snn.weights': ('basicsr_snn.zoo.weights',),
+    'basicsr_snn.views': ('basicsr_snn.inference.self_ensemble',),
     'basicsr_snn.data.pictures': ('basicsr_snn.images.files', 'basicsr_snn.images.listing'),
+    'basicsr_snn.data.noise': ('basicsr_snn.images.noise',),
 }
 """Where the functions of each former module are."""
 

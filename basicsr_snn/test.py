@@ -2,8 +2,8 @@
 
 The current folder is the root: ``results/`` is made there.
 """
-from basicsr_snn.pipeline.run import exit_on_user_error
+from basicsr_snn.pipeline.run import exit_on_user_error as run
 from basicsr_snn.pipeline.run import run_test as main
 
 if __name__ == '__main__':
-    exit_on_user_error(main)
+    run(main)

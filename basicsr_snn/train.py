@@ -3,8 +3,8 @@
 The current folder is the root: ``experiments/`` and ``tb_logger/`` are made there. SIGINT or SIGTERM ends a training
 after its current iteration, with a checkpoint.
 """
-from basicsr_snn.pipeline.run import exit_on_user_error
+from basicsr_snn.pipeline.run import exit_on_user_error as run
 from basicsr_snn.pipeline.run import run_training as main
 
 if __name__ == '__main__':
-    exit_on_user_error(main)
+    run(main)

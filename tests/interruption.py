@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -80,14 +81,24 @@ NETWORKS = [NEURON, {**NEURON, 'norm': 'none', 'T': 2, 'neuron': {'type': 'LIFNo
 PAIRS = {'type': 'PairedImageDataset', 'dataroot_gt': 'pictures', 'dataroot_lq': 'pictures',
          'io_backend': {'type': 'disk'}, 'use_hflip': True, 'use_rot': True}
 
+SETS: list[dict[str, Any]] = [
+    {'type': 'GaussianDenoisingDataset', 'dataroot_gt': 'pictures', 'sigma_range': [0, 55]},
+    {'type': 'CameraNoiseDataset', 'dataroot_gt': 'pictures', 'resize_range': [0.7, 1]},
+    {'type': 'JPEGDataset', 'dataroot_gt': 'pictures'}, {'type': 'MotionBlurDataset', 'dataroot_gt': 'pictures'},
+    {'type': 'RainStreaksDataset', 'dataroot_gt': 'pictures'},
+    {'type': 'BorrowedRainDataset', 'dataroot_gt': 'pictures', 'dataroot_rainy': 'rainy', 'dataroot_dry': 'pictures'},
+    {'type': 'RealPairsDataset', 'dataroot_gt': 'pairs'}, {**PAIRS}]
+"""Data sets that stand beside each other in a MixedDataset; :func:`mix` makes their folders."""
+
+WITHOUT_TRUTH = {'type': 'NoisyPicturesDataset', 'dataroot_lq': 'pictures'}
+
 
 def drawn_training(random: Random, name: str = 'drawn') -> dict:
     """Options of four iterations, with a checkpoint after each, that no check refuses."""
     options = training(name)
     options['train'] |= {key: random.choice(values) for key, values in TRAIN.items()} | {'total_iter': 4}
     options['datasets']['train'].update(dataset_enlarge_ratio=random.choice([1, 10]))
-    if random.random() < 0.3:
-        pair_up(options)
+    random.choice([lambda options: None, pair_up, mix])(options)
     options['datasets']['train']['num_worker_per_gpu'] = random.choice([0, 0, 1])
     options['logger'].update(print_freq=1, save_checkpoint_freq=1, use_tb_logger=False)
     options['val'].update(val_freq=2, energy=0)
@@ -106,10 +117,35 @@ def drawn_training(random: Random, name: str = 'drawn') -> dict:
 
 def pair_up(options: dict) -> None:
     """Let a training read pictures by BasicSR's own dataset, which crops and flips by Python's generator."""
-    kept = ('name', 'gt_size', 'batch_size_per_gpu', 'num_worker_per_gpu', 'dataset_enlarge_ratio')
-    train_set = options['datasets']['train']
-    options['datasets']['train'] = {key: train_set[key] for key in kept} | PAIRS
+    options['datasets']['train'] = _of_any_set(options) | PAIRS
     options['scale'] = 1
+
+
+def mix(options: dict, *more: dict) -> None:
+    """Let a training read pictures by all data sets at once, made of those in ``pictures``."""
+    for folder in ('rainy', 'pairs'):
+        Path(folder).mkdir()
+    for file in Path('pictures').iterdir():
+        dry = cv2.imread(str(file))
+        streaks = dry.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
+        cv2.imwrite(f'rainy/{file.name}', np.maximum(dry, streaks))
+        for mark in ('mean', 'real'):
+            shutil.copy(file, f'pairs/{file.stem}_{mark}.png')
+    options['datasets']['train'] = _of_any_set(options) | {'type': 'MixedDataset', 'sets': [*map(dict, SETS), *more]}
+    options['scale'] = 1
+
+
+def _of_any_set(options: dict) -> dict:
+    """What the block of the training set says whatever its type."""
+    kept = ('name', 'gt_size', 'batch_size_per_gpu', 'num_worker_per_gpu', 'dataset_enlarge_ratio')
+    return {key: options['datasets']['train'][key] for key in kept}
+
+
+def types_in(tried: Any) -> set[str]:
+    """All values of ``type`` in nested blocks."""
+    blocks = tried.values() if isinstance(tried, dict) else tried if isinstance(tried, list) else ()
+    here = {tried['type']} if isinstance(tried, dict) and 'type' in tried else set()
+    return here.union(*map(types_in, blocks))
 
 
 def assert_resumes_exactly(options: dict, at: int = 2) -> None:

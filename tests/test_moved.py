@@ -32,3 +32,21 @@ def test_no_module_has_come_back_under_a_former_name():
     folder = basicsr_snn.__path__[0]
     for name in MOVED:
         assert importlib.machinery.PathFinder.find_spec(name, [folder, f'{folder}/data']) is None
+
+
+def test_what_calls_a_network_is_found_where_restoring_had_it():
+    from basicsr_snn import restoring
+    from basicsr_snn.inference.calling import deployed
+
+    with pytest.warns(DeprecationWarning, match='restoring.deployed is now basicsr_snn.inference.calling.deployed'):
+        assert restoring.deployed is deployed
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = restoring.nonsense
+
+
+def test_the_entries_of_training_and_test_keep_their_functions():
+    from basicsr_snn import test, train
+    from basicsr_snn.pipeline import run
+
+    assert train.run is test.run is run.exit_on_user_error
+    assert (train.main, test.main) == (run.run_training, run.run_test)

@@ -13,8 +13,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         'check', help='check an option file: keys, paths, hints, a training step, a picture of each validation set',
         description='Checks keys, data, weights and hint paths of an option file, takes training steps on two crops, '
-                    'and validates the first picture of each set with all metrics. Keeps nothing of it, writes '
-                    'nothing.')
+                    'validates the first picture of each set with all metrics, and reads the others for a few '
+                    'seconds. Keeps nothing of it, writes nothing.')
     parser.add_argument('-opt', required=True, metavar='X.yml', help='option file of a training or a test')
     parser.add_argument('--force_yml', nargs='+', metavar='K:K=V', help='options that replace those of the file')
     add_network_in_place_arguments(parser)

@@ -83,10 +83,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError('--gt was given without --noise, but scores need a clean input that noise is added to; '
                         'add for example --noise 25.')
     allow_megapixels(args.max_megapixels)
+    choose = _chooser(args)  # what is wrong with weights is told whether or not there are results of before
     planned = plan(args)
     if planned.left_out:
         sys.stderr.write(' '.join(planned.left_out) + '\n')
-    batch = Batch(_chooser(args), args, Console(stderr=True))
+    batch = Batch(choose, args, Console(stderr=True))
     batch.restore(planned)
     _tell(batch, planned, args)
     return INTERRUPTED if batch.interrupted else 1 if batch.of(FAILED) else 0

@@ -34,6 +34,9 @@ INTEGERS = 2 ** 63
 TEXT_TAG = 'tag:yaml.org,2002:str'
 NUMBER_TAGS = ('tag:yaml.org,2002:int', 'tag:yaml.org,2002:float')
 PLAIN_TAGS = (TEXT_TAG, *NUMBER_TAGS, 'tag:yaml.org,2002:bool', 'tag:yaml.org,2002:null')
+OTHER_BASE = re.compile(r'[-+]?0[0-7_]*[0-7][0-7_]*$|.*:')
+"""Numbers that YAML reads to the base of 8 or 60 though they do not look like it: 010 as 8, 1:30 as 90."""
+
 DATE_TAG = 'tag:yaml.org,2002:timestamp'
 NUMBER_WITH_EXPONENT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
 UNPRINTABLE = re.compile('[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
@@ -114,6 +117,9 @@ class OptionLoader(yaml.SafeLoader):
             raise
         except (ValueError, KeyError, yaml.constructor.ConstructorError):
             self._refuse(line, f'has {_shortened(str(node.value))}, which is no value of its kind', 'write another')
+        if node.tag in NUMBER_TAGS and OTHER_BASE.match(node.value):
+            self._refuse(line, f'has {node.value}, which YAML reads as {value}',
+                         f"write {value} if you mean that, or '{node.value}' in quotes")
         if isinstance(value, int) and abs(value) >= INTEGERS:
             self._refuse(line, f'has {value}, which takes more than 64 bits', 'write a smaller number')
         if isinstance(value, str) and UNPRINTABLE.search(value):

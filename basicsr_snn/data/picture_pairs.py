@@ -47,8 +47,7 @@ class PictureDataset(DrawnDataset):
         self.options = options
         self.source: PictureSource = open_source(options.root, options.recursive)
         self.indices = self.listed()
-        if options.train:
-            self.check_sizes()
+        self.check_sizes()
         self._refuse_grey_ones()
         self._cached = self._decode_all() if self._cache_wanted() else None
 
@@ -116,7 +115,7 @@ class PictureDataset(DrawnDataset):
         return range(start, stop)
 
     def check_sizes(self) -> None:
-        """Refuse pictures that are smaller than a crop, by their headers."""
+        """Refuse what is no picture, declares too many pixels or is smaller than a crop, by the headers."""
         for index in self.indices:
             self._check_size(self.source.names[index], *self.source.size(index))
 

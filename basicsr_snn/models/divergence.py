@@ -15,6 +15,10 @@ from basicsr_snn.finite import check_answer
 READ_EVERY = 100
 """Steps after which a GPU is asked at the latest. Each time it is waited for, and the next steps are not yet there."""
 
+AT_FIRST = ('no step was taken before, so the rate is not the cause; look at the weights that it begins with (path: '
+            'pretrain_network_g, and path of the teachers), at the weights of its losses, and at these pictures.')
+"""What to do about a training whose first step is not finite."""
+
 NEVER = torch.iinfo(torch.int64).max
 
 
@@ -108,11 +112,13 @@ def gradient_norm(parameters: Iterable[nn.Parameter], limit: float | None) -> Te
 def advise(opt: Mapping[str, Any], iteration: int) -> str:
     """What to do about a network that broke at an iteration: another rate, from the newest checkpoint known as sound.
 
-    Of a test: other weights.
+    Of a test: other weights. Before the first step no rate has changed anything.
     """
     train = opt.get('train')
     if not train:
         return 'take the weights of an earlier checkpoint.'
+    if iteration == 1:
+        return AT_FIRST
     clip = train.get('grad_clip')
     other = f'or set train.grad_clip: {1.0 if not clip or clip > 1 else clip / 10}'
     return (f'lower train.optim_g.lr ({train["optim_g"]["lr"]:g} now), {other}, and '

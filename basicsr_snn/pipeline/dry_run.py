@@ -1,5 +1,5 @@
-"""Dry run of an option file: build what it names, take a training step, validate one picture of each set, write
-nothing."""
+"""Dry run of an option file: build what it names, take a training step, validate one picture of each set and
+read the others, write nothing."""
 from __future__ import annotations
 
 import logging
@@ -24,15 +24,21 @@ from basicsr_snn.data.loaders import require_pictures
 from basicsr_snn.errors import UserError, one_line
 from basicsr_snn.finite import check_answer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
+from basicsr_snn.models.divergence import AT_FIRST
+from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
 from basicsr_snn.pipeline.run import pipeline_arguments
 from basicsr_snn.pipeline.untrained import UNTRAINED, names_weights
+from basicsr_snn.pipeline.validation_pictures import read_pictures
 from basicsr_snn.plugins.installed import import_plugins
 from basicsr_snn.plugins.own_modules import KEY, import_own_modules
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 FORWARD_SIZE = 64
 """Largest side in pixels of the picture that is run through the network alone."""
+
+READ_FOR_S = 4.0
+"""Seconds in which the pictures of validation sets are read beyond the first of each."""
 
 CROPS = 2
 """Crops of the training step; of one alone, batch normalisation of pooled features has no variance."""
@@ -90,8 +96,9 @@ def _try_out(options: dict[str, Any]) -> Report:
     with _tried('restoring the first picture'):
         report.append(('forward', _run_once(model, next(iter(datasets.values()))[0])))
     if options.get('val') is not None and not isinstance(model, VideoBaseModel):
-        report += [(f'validation: {phase}', _validate(model, dataset, options)) for phase, dataset in datasets.items()
-                   if phase != 'train']
+        shown = {phase: dataset for phase, dataset in datasets.items() if phase != 'train'}
+        report += [(f'validation: {phase}', _validate(model, dataset, READ_FOR_S / len(shown)))
+                   for phase, dataset in shown.items()]
     if options['is_train']:
         report.append(('training step', _train(model, datasets['train'], options)))
     return report + [('tensorboard', sentence) for sentence in _tensorboard(options)]
@@ -150,18 +157,22 @@ class _FirstPicture(Dataset):
         return self.dataset[range(1)[index]]
 
 
-def _validate(model: Any, dataset: Any, options: dict[str, Any]) -> str:
-    """Validate one whole picture of a dataset, with all metrics."""
+def _validate(model: Any, dataset: Any, seconds: float) -> str:
+    """Validate one whole picture of a dataset, with all metrics, and read the others while there is time."""
     began = time.monotonic()
     with _tried(f'validating a picture of {dataset.opt["name"]}'):
         model.validation(DataLoader(_FirstPicture(dataset)), 0, None, save_img=False)
-    scores = model.metric_results.items() if options['val'].get('metrics') else ()
-    return ', '.join(['1 picture', *(f'{metric} {value:.4g}' for metric, value in scores), _since(began)])
+    scores = vars(model).get('metric_results', {}).items()  # none where there is no truth, or nothing to score by
+    found = ', '.join(['1 picture', *(f'{metric} {value:.4g}' for metric, value in scores), _since(began)])
+    with _tried(f'reading the pictures of {dataset.opt["name"]}'):
+        return f'{found}; {read_pictures(dataset, seconds)} of {len(dataset)} read'
 
 
 def _train(model: Any, dataset: Any, options: dict[str, Any]) -> str:
     """Take a step of the training, with its log; the first and the last where something begins or ends in between."""
     began, train = time.monotonic(), options['train']
+    if isinstance(model, SNNModel):
+        model.divergence.advice = lambda iteration: AT_FIRST
     batch = options['datasets']['train']['batch_size_per_gpu'] * (1 if options['dist'] else max(options['num_gpu'], 1))
     parts = train.get('micro_batches') or 1
     check_equal_parts(batch, parts)

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ def one_run_of_a_name(parse: Parser) -> Iterator[Parser]:
     def parse_and_lock(root_path: str, is_train: bool) -> tuple[dict[str, Any], Any]:
         options, arguments = parse(root_path, is_train)
         folder = Path(options['path']['experiments_root' if is_train else 'results_root'])
-        if lock := on_first_process(options, lambda: _lock(folder)):
-            locks.append((lock, _lock_file(folder)))
+        for place in _places(folder):
+            if lock := on_first_process(options, partial(_lock, place)):
+                locks.append((lock, _lock_file(place)))
         return options, arguments
 
     try:
@@ -59,6 +61,11 @@ def one_run_of_a_name(parse: Parser) -> Iterator[Parser]:
                 file.unlink(missing_ok=True)
                 _held.remove(descriptor)
                 os.close(descriptor)
+
+
+def _places(folder: Path) -> list[Path]:
+    """The folder by its name and, where that is a link, by what it links to, which other names may link to as well."""
+    return list(dict.fromkeys((folder.parent.resolve() / folder.name, folder.resolve())))
 
 
 def _lock_file(folder: Path) -> Path:

@@ -57,6 +57,14 @@ def test_a_file_alone_is_enough_everywhere(folder, capsys, named):
     assert read_card('net.safetensors')[0] == read_card('net.pth')[0]
 
 
+def test_what_is_wrong_with_weights_is_told_before_results_that_exist(folder, capsys):
+    denoised('-n', 'net.pth')
+    torch.save({'epoch': 5}, 'nothing.pth')
+    for weights, told in (('nothing.pth', 'basicsr-snn: nothing.pth '), ('net.pth', 'basicsr-snn: out/a.png exists;')):
+        assert main(['denoise', '-i', 'clean', '-o', 'out', '-opt', 'with.yml', '--weights', weights]) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(told)
+
+
 @pytest.mark.slow
 def test_a_report_of_a_file_alone(folder, capsys):
     assert main(['report', '-n', 'net.pth', '-i', 'clean', '--noise', '25', '-o', 'page']) == 0

@@ -39,6 +39,9 @@ HOSTILE = {
     'has a long number of base 16': ('seed: 0x' + 'f' * 5000, 1, 'has a number of 5002 characters'),
     'has a long number of base 60': ('seed: 1' + ':59' * 200, 1, 'has a number of 601 characters'),
     'has more than 64 bits': ('seed: 99999999999999999999', 1, 'takes more than 64 bits'),
+    'has a number of base 8': ('seed: 010', 1, "has 010, which YAML reads as 8; write 8 if you mean that, or '010' in"),
+    'has a number of base 60': ('a: 1\nseed: -1:30', 2, 'has -1:30, which YAML reads as -90; write -90'),
+    'has a fraction of base 60': ('seed: 1:30.5', 1, 'has 1:30.5, which YAML reads as 90.5'),
     'has a date': ('a: 1\nname: 2020-01-01', 2, "has a date, 2020-01-01; write it in quotes: '2020-01-01'"),
     'has a NUL': (b'a: 1\nb: \x00', 2, r"has the control character '\\x00'"),
     'has a NUL behind an escape': ('path: "a\\0b"', 1, 'has an escaped control character'),
@@ -75,6 +78,11 @@ def test_hostile_files_are_refused_with_the_line_at_once(content, line, sentence
 def test_honest_values_are_read():
     text = '\ufeffa: {x: &q [1, 2], y: *q, z: 1e-3, w: "ü", n: ~, t: !!str 5}\n'.encode()
     assert read_yaml(text) == {'a': {'x': [1, 2], 'y': [1, 2], 'z': 0.001, 'w': 'ü', 'n': None, 't': '5'}}
+
+
+def test_numbers_are_what_they_look_like():
+    text = 'a: [0, -0, 0.5, 00.5, 10, 0x10, 0b11, 1_000, +7, "010", .5, 1e3]'
+    assert read_yaml(text) == {'a': [0, 0, 0.5, 0.5, 10, 16, 3, 1000, 7, '010', 0.5, 1000.0]}
 
 
 def test_an_alias_shares_no_value():

@@ -32,15 +32,15 @@ def endless(name: str, workers: int, **train_data) -> dict:
                                      'dataset_enlarge_ratio': 10000, **train_data}
     options['train']['total_iter'] = 10**6
     options['train']['scheduler']['periods'] = [10**6]
-    options['val']['val_freq'] = 7
-    options['logger'] |= {'save_checkpoint_freq': 10**6, 'print_freq': 1}
+    options['val'] |= {'val_freq': 7, 'energy': 0}
+    options['logger'] |= {'save_checkpoint_freq': 10**6, 'print_freq': 1, 'use_tb_logger': False}
     return options
 
 
 def started(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """A process of a server that has imported everything: it starts seconds sooner than Python does."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['basicsr_snn'])
+    context.set_forkserver_preload(['basicsr_snn.train'])
     process = context.Process(target=target, args=arguments)
     process.start()
     return process

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from basicsr.models.base_model import BaseModel
-from trainings import batch, built, checkpoint, set_values, train, training, write
+from trainings import batch, built, checkpoint, distilling, set_values, train, training, write
 
 import basicsr_snn.test
 from basicsr_snn.cli.main import main
@@ -23,7 +23,11 @@ NAMES = ['pictures/0.png', 'pictures/1.png']
 
 def quick(**values) -> dict:
     options = training(train={**training()['train'], 'optim_g': {'type': 'SGD', 'lr': 0.01}, 'warmup_iter': -1})
-    return set_values(options, {'logger.use_tb_logger': False, 'val.energy': 0, **values}, '.')
+    return set_values(without_extras(options), values, '.')
+
+
+def without_extras(options: dict) -> dict:
+    return set_values(options, {'logger.use_tb_logger': False, 'val.energy': 0}, '.')
 
 
 def weights(model) -> list[torch.Tensor]:
@@ -104,6 +108,18 @@ def test_a_diverging_training_keeps_sound_checkpoints_and_its_advice_works(work,
     options = set_values(options, {'path.resume_state': state, 'train.scheduler.gamma': 0.5}, '.')
     assert main(['train', '-opt', write(options)]) == 0
     assert not_finite_in(checkpoint('tiny', 'net_g_6.pth')) == []
+
+
+@pytest.mark.parametrize('verb', ['check', 'train'])
+def test_a_teacher_that_answers_with_infinity_is_not_taken_for_a_rate_too_high(work, capsys, verb):
+    """Its weights are finite."""
+    teacher = torch.load('teacher.pth', weights_only=True)
+    torch.save({key: value.abs() * 1e20 for key, value in teacher.items()}, 'teacher.pth')
+    assert main([verb, '-opt', write(without_extras(distilling()))]) == 2
+    told = capsys.readouterr().err
+    assert 'l_hint_dec, l_kd is not finite any more at iteration' in told
+    assert 'so the rate is not the cause; look at the weights that it begins with' in told
+    assert not list(Path('experiments').rglob('*.pth'))
 
 
 def test_advice_names_the_newest_checkpoint_when_it_is_sound(tmp_path):

@@ -7,13 +7,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from interruption import DISTILLATIONS, HINT, assert_resumes_exactly, forget_after, pair_up
+from basicsr.utils.registry import DATASET_REGISTRY, LOSS_REGISTRY
+from interruption import (
+    DISTILLATIONS,
+    HINT,
+    SETS,
+    TRAIN,
+    WITHOUT_TRUTH,
+    assert_resumes_exactly,
+    forget_after,
+    mix,
+    pair_up,
+    types_in,
+)
 from trainings import batch, built, checkpoint, distilling, log_of, set_values, train, training, write
 
 import basicsr_snn.train
 from basicsr_snn.cli.main import main
 from basicsr_snn.compat.checkpoints import best_metrics
 from basicsr_snn.errors import UserError
+from basicsr_snn.losses.hint_loss import CRITERIA
+from basicsr_snn.pipeline.option_blocks.training import Train
 
 COMBINATIONS = {
     'losses that draw and remember': {
@@ -37,6 +51,36 @@ COMBINATIONS = {
 def test_killed_and_resumed_is_uninterrupted_bit_for_bit(work, values):
     options = set_values(saving_each_step(), copy.deepcopy(values), '.')
     assert_resumes_exactly(options)
+
+
+def test_every_data_set_resumes_exactly(work):
+    options = set_values(saving_each_step(), {'model_type': 'ANNSNNDistillModel', 'distill': DISTILLATIONS[2]}, '.')
+    options['datasets']['train'].update(batch_size_per_gpu=6, dataset_enlarge_ratio=1)
+    mix(options, WITHOUT_TRUTH)
+    assert_resumes_exactly(options)
+
+
+@pytest.mark.parametrize('changes', [{'type': 'SuperResolutionDataset', 'sigma': None}, {'on_device': True}])
+def test_what_a_mixture_does_not_hold_resumes_exactly(work, changes):
+    options = saving_each_step()
+    block = options['datasets']['train'] | changes
+    options['datasets']['train'] = {key: value for key, value in block.items() if value is not None}
+    if 'type' in changes:
+        options['datasets']['val'] = {'name': 'V', 'type': changes['type'], 'dataroot_gt': 'pictures'}
+        options['network_g']['scale'] = options['scale'] = 2
+    assert_resumes_exactly(options)
+
+
+def test_nothing_of_ours_that_draws_or_remembers_is_left_out():
+    """A new loss, data set or option has a place among what the property of an exact resume is tried with."""
+    ours = {name for registry in (LOSS_REGISTRY, DATASET_REGISTRY) for name, kind in registry
+            if kind.__module__.startswith('basicsr_snn.')}
+    tried = types_in([*DISTILLATIONS, *TRAIN.values(), *SETS, WITHOUT_TRUTH])
+    assert ours - tried == {'MixedDataset', 'SuperResolutionDataset', 'PerceptualLoss'}  # tested above; see below
+    assert set(CRITERIA) <= {hint['loss'].get('criterion') for block in DISTILLATIONS if block
+                             for hint in block.get('hints', []) if 'loss' in hint}
+    left_out = set(Train.__struct_fields__) - TRAIN.keys()
+    assert left_out == {'total_iter', 'perceptual_opt', 'cuda_graph'}  # VGG neither draws nor learns; needs a GPU
 
 
 def test_basicsr_own_dataset_resumes_exactly(work):

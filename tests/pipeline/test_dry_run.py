@@ -1,15 +1,18 @@
 """``check`` takes steps and validates as a training does, so that what it calls good does not die of what it saw."""
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import cv2
 import pytest
 from basicsr.losses.basic_loss import L1Loss
 from basicsr.utils.registry import LOSS_REGISTRY
-from trainings import distilling, log_of, set_values, train, training, write
+from trainings import TEACHER, distilling, log_of, set_values, train, training, write
 
 from basicsr_snn.cli.main import main
+from basicsr_snn.pipeline import dry_run
 
 WINDOWED = {'type': 'SwinIR', 'img_size': 16, 'window_size': 8, 'embed_dim': 12, 'depths': [2], 'num_heads': [2],
             'upscale': 1, 'upsampler': '', 'resi_connection': '1conv'}
@@ -39,6 +42,71 @@ def test_a_test_file_is_tried_on_a_picture_of_every_set(work, capsys):
     assert 'validation: test_1  1 picture, psnr ' in printed
     assert 'validation: test_2  1 picture, psnr ' in printed
     assert 'training step' not in printed
+
+
+@pytest.fixture
+def last_picture(work):
+    """The last picture of the validation set, which is no other's."""
+    shutil.copytree('pictures', 'shown')
+    return sorted(Path('shown').iterdir())[-1]
+
+
+def check_shown(capsys, **changes) -> str:
+    """What is said of a training whose validation set is `shown`."""
+    options = training()
+    options['datasets']['val'] |= {'dataroot_gt': 'shown', **changes}
+    code = check(options)
+    told = capsys.readouterr()
+    assert (code == 0) == (not told.err)
+    return told.err or told.out
+
+
+@pytest.mark.parametrize('in_ch', [1, 3])
+@pytest.mark.parametrize('spoil', [lambda content: content[:-60], lambda content: b'', lambda content: b'GIF89a' * 9])
+def test_a_broken_picture_far_on_in_a_validation_set_is_named(last_picture, capsys, spoil, in_ch):
+    last_picture.write_bytes(spoil(last_picture.read_bytes()))
+    options = training()
+    options['datasets']['val']['dataroot_gt'] = 'shown'
+    options['network_g']['in_ch'] = options['datasets']['val']['in_ch'] = options['datasets']['train']['in_ch'] = in_ch
+    assert check(options) == 2
+    assert f'{last_picture} is no readable picture' in capsys.readouterr().err
+
+
+def test_headers_are_read_also_where_there_is_no_time_for_pictures(last_picture, capsys, monkeypatch):
+    monkeypatch.setattr(dry_run, 'READ_FOR_S', 0.0)
+    assert '; 1 of 4 read' in check_shown(capsys)
+    last_picture.write_bytes(last_picture.read_bytes()[:-60])
+    assert '; 1 of 4 read' in check_shown(capsys)
+    last_picture.write_bytes(b'')
+    assert f'{last_picture} is no readable picture' in check_shown(capsys)
+
+
+def test_all_pictures_are_read_where_there_is_time(last_picture, capsys):
+    assert '; 4 of 4 read' in check_shown(capsys)
+
+
+@pytest.mark.parametrize('kind', ['SingleImageDataset', 'NoisyPicturesDataset'])
+@pytest.mark.parametrize('model', ['SNNModel', 'SRModel'])
+def test_a_set_without_truth_is_validated_without_a_score(last_picture, capsys, kind, model):
+    io_backend = {'io_backend': {'type': 'disk'}} if kind == 'SingleImageDataset' else {}
+    options = training(model_type=model)
+    options['datasets']['val'] = {'name': 'V', 'type': kind, 'dataroot_lq': 'shown', **io_backend}
+    if model == 'SRModel':
+        options['network_g'] = dict(TEACHER)
+        for key in ('grad_clip', 'fft_opt'):
+            del options['train'][key]
+    assert check(options) == 0
+    assert re.search(r'validation: val +1 picture, [\d.]+ s; 4 of 4 read', capsys.readouterr().out)
+
+
+def test_a_pair_far_on_that_does_not_fit_is_named(last_picture, capsys):
+    shutil.copytree('shown', 'degraded')
+    cv2.imwrite(str(last_picture), cv2.imread(str(last_picture))[1:])
+    options = training(scale=1)
+    options['datasets']['val'] = {'name': 'V', 'type': 'PairedImageDataset', 'dataroot_gt': 'shown',
+                                  'dataroot_lq': 'degraded', 'io_backend': {'type': 'disk'}}
+    assert check(options) == 2
+    assert f'{last_picture} and its degraded picture have ' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('changes', 'sentence'), [

@@ -43,6 +43,20 @@ def test_the_command_is_refused(work, capsys, arguments):
     assert not (work / 'experiments/tiny').exists()
 
 
+@pytest.mark.parametrize('linked', ['experiments', 'experiments/mine'])
+def test_two_working_folders_whose_experiments_are_one_are_one_name(tmp_path, linked):
+    for place in ('one', 'other'):
+        link = tmp_path / place / linked
+        link.parent.mkdir(parents=True)
+        link.symlink_to(tmp_path / 'shared')
+    (tmp_path / 'shared').mkdir()
+    with one_run_of_a_name(parse) as first, one_run_of_a_name(parse) as second:
+        first(str(tmp_path / 'one'), True)
+        with pytest.raises(UserError, match='belongs to a run that goes on'):
+            second(str(tmp_path / 'other'), True)
+    assert not list(tmp_path.rglob('*.lock'))
+
+
 def test_a_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path):
     """Data workers outlive a killed training for seconds."""
     ours, theirs = multiprocessing.Pipe()

@@ -117,7 +117,8 @@ def test_a_trial_leaves_the_random_state_alone_and_takes_no_memory():
     assert nn.Linear(200, 200).weight.device.type == 'cpu'
 
 
-NO_WORDS = ('../../victim', '', '.', '..', 'a/b', '/tmp/x', 'x' * 300, 'a b', '-x', 'a\n', '~root', 'ü', 'a\\b')
+NO_WORDS = ('../../victim', '', '.', '..', 'a/b', '/tmp/x', 'x' * 300, 'a b', '-x', 'a\n', '~root', 'ü', 'a\\b',
+            'a.', 'a..b', 'a\u2028b')
 
 
 @pytest.mark.parametrize('name', NO_WORDS)

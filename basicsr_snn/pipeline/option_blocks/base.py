@@ -19,8 +19,8 @@ Natural = Annotated[int, msgspec.Meta(ge=0)]
 Iterations = Annotated[float, msgspec.Meta(ge=1, multiple_of=1)]
 """A number of iterations, which BasicSR's users also write as `5e3`."""
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Word = Annotated[str, msgspec.Meta(pattern=r'^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$(?!\n)')]
-"""A name that becomes the name of a file or folder: one plain word."""
+Word = Annotated[str, msgspec.Meta(pattern=r'^(?!.*\.(\.|$))[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$(?!\n)')]
+"""A name that becomes the name of a file or folder: one plain word. Some file systems drop a dot at its end."""
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 

@@ -57,7 +57,8 @@ def _wanted(annotation: Any, outer: msgspec.Meta, plural: bool) -> str:
         return ('numbers' if plural else 'a number') + _limits(meta) + (
             ' without decimals' if plain is int or meta.multiple_of == 1 else '')
     if plain is str and meta.pattern:
-        return f'{"words" if plural else "one plain word"} of letters, digits and . _ + - (at most 100)'
+        words = 'words' if plural else 'one plain word'
+        return f'{words} of letters, digits and . _ + - (at most 100, no dot at the end)'
     if plain is str:
         return 'texts' if plural else 'a text'
     if get_origin(plain) is tuple and Ellipsis not in get_args(plain):
