@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.nn import functional as F
 
-from basicsr_snn.recorded import is_recorded
+from basicsr_snn.recorded import serves_all_sizes
 
 
 def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
@@ -21,7 +21,7 @@ def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
 def pad_at_end(picture: Tensor, bottom: int, right: int) -> Tensor:
     """Pad (N, C, H, W) by rows at the bottom and columns at the right; mirrored, or replicated where H or W is too
     small."""
-    if is_recorded():
+    if serves_all_sizes():
         return _pad_in_any_size(picture, bottom, right)
     height, width = picture.shape[-2:]
     if not (bottom or right):
@@ -46,7 +46,7 @@ def _pad_in_any_size(picture: Tensor, bottom: int, right: int) -> Tensor:
 
 def cut(picture: Tensor, height: int, width: int) -> Tensor:
     """The first rows and columns of (N, C, H, W), without what was padded at the ends."""
-    if not is_recorded():
+    if not serves_all_sizes():
         return picture[..., :height, :width]
     for axis, side in ((-2, height), (-1, width)):
         if not _is_surely(side, picture.shape[axis]):  # a view would tie the recording to the sides of its example
