@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from basicsr_snn import archs, compat, data, losses, models
     from basicsr_snn.engines.placing import load
     from basicsr_snn.pipeline.run import test_pipeline, train_pipeline
-    from basicsr_snn.restoring import denoise
+    from basicsr_snn.restoring import denoise, restore
 
-__all__ = ['__version__', 'archs', 'compat', 'data', 'denoise', 'load', 'losses', 'models',
+__all__ = ['__version__', 'archs', 'compat', 'data', 'denoise', 'load', 'losses', 'models', 'restore',
            'test_pipeline', 'train_pipeline']
 
 _LAZY = {'load': 'basicsr_snn.engines.placing', 'denoise': 'basicsr_snn.restoring',
-         'train_pipeline': 'basicsr_snn.pipeline.run', 'test_pipeline': 'basicsr_snn.pipeline.run'}
+         'restore': 'basicsr_snn.restoring', 'train_pipeline': 'basicsr_snn.pipeline.run',
+         'test_pipeline': 'basicsr_snn.pipeline.run'}
 
 
 def _register() -> None:

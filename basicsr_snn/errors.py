@@ -25,6 +25,10 @@ class DataError(UserError):
     """A picture or data set that cannot be read, or not any more: where a training runs, it saves before it ends."""
 
 
+class MissingPackageError(UserError, ImportError):
+    """A module of this package that needs a package which is not installed."""
+
+
 class MachineError(OSError):
     """What the machine did not give: room on a disk, memory, an answer of another process.
 

@@ -87,6 +87,34 @@ def own_code(monkeypatch):
 
 
 @pytest.fixture
+def inside(tmp_path, monkeypatch) -> Path:
+    """A fresh folder, in which the test works."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def zoo_of(inside, monkeypatch):
+    """Ships other networks, see :func:`own_zoo.ship`."""
+    from own_zoo import ship
+
+    from basicsr_snn import zoo
+    from basicsr_snn.zoo import shipped
+
+    folder = inside / 'zoo'
+    folder.mkdir()
+
+    def ship_here(**networks: tuple[dict, dict]) -> None:
+        ship(folder, **networks)
+        monkeypatch.setattr(shipped, 'FOLDER', folder)
+        zoo.rows.cache_clear()
+
+    yield ship_here
+    monkeypatch.undo()
+    zoo.rows.cache_clear()
+
+
+@pytest.fixture
 def small(tmp_path) -> tuple[str, ...]:
     """Arguments of a command that name a small colour network."""
     from denoising import SMALL, option_file

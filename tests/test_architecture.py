@@ -13,7 +13,7 @@ import basicsr_snn
 PACKAGE = Path(basicsr_snn.__file__).parent
 
 LAYERS = (
-    ('asked', 'errors', 'finite', 'tensorboard_start', 'version'),
+    ('asked', 'errors', 'finite', 'recorded', 'tensorboard_start', 'version'),
     ('compat', 'registration', 'images', 'installation', 'weight_files'),
     ('plugins',),
     ('spiking', 'inference'),
@@ -22,7 +22,8 @@ LAYERS = (
     ('zoo',),
     ('distill', 'exporting'),
     ('engines',),
-    ('restoring',),
+    ('restoring', 'elsewhere'),
+    ('spandrel', 'deepinv'),
     ('models',),
     ('pipeline',),
     ('bench',),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.enlarging import BicubicEnlargement
-from basicsr_snn.images.padding import pad_to_multiple
+from basicsr_snn.images.padding import cut, pad_to_multiple
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.spiking.base import HiddenNeuronOptions, NeuronOptions
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, SpikingUpsample, fold_spiking_convs
@@ -160,9 +160,9 @@ class SpikerIR(Restorer):
         if self.enlarge is None:
             base = self._in_written_channels(picture)
         else:
-            base = self.enlarge(self._in_written_channels(padded))[..., :height, :width]
+            base = cut(self.enlarge(self._in_written_channels(padded)), height, width)
             residual = F.pixel_shuffle(residual, self.scale)
-        return base + residual[..., :height, :width]
+        return base + cut(residual, height, width)
 
     def _in_written_channels(self, picture: Tensor) -> Tensor:
         written = self.written_channels

@@ -25,7 +25,7 @@ from basicsr_snn.cli.network_arguments import (
 )
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.limits import allow_megapixels
-from basicsr_snn.inference.defaults import AUTO_LEVEL, FACTORS, TASKS
+from basicsr_snn.inference.defaults import AUTO_LEVEL, TASKS
 
 if TYPE_CHECKING:
     from basicsr_snn.zoo.trained_network import TrainedNetwork
@@ -199,26 +199,17 @@ def _of_task(args: argparse.Namespace) -> Callable[[int], Chosen]:
 
 def _denoiser(args: argparse.Namespace) -> Chosen:
     """The network that the arguments ask for."""
+    from basicsr_snn.restoring.choice import refuse_other_task
+
     check_network_arguments(args)
     trained = trained_network(args)
     named = _ready(args, trained)
-    _refuse_other_task(args.task, trained, named.denoiser.net.scale)
+    refuse_other_task(args.task, trained, named.denoiser.net.scale, lambda task: f'--task {task}',
+                      lambda task: f'type basicsr-snn restore {"without --task" if task is None else f"--task {task}"}')
     if args.sigma is not None and not named.denoiser.net.takes_sigma:
         raise UserError(f'--sigma {args.sigma:g} was given, but {trained.arch} takes no noise level; leave out '
                         '--sigma, or choose another network with -n.')
     return named
-
-
-def _refuse_other_task(task: str | None, trained: TrainedNetwork, scale: int) -> None:
-    """Refuse a network that says it was trained for another task, or enlarges otherwise than the task does."""
-    told = trained.known_card().task or (trained.card.task if trained.card else None)
-    if task is not None and told not in (None, task):
-        raise UserError(f'{trained.name} was trained for --task {told}, but {task} was asked for; type basicsr-snn '
-                        f'restore --task {told}, or choose another network.')
-    if task is not None and scale != FACTORS.get(task, 1):
-        raise UserError(f'{trained.name} enlarges pictures {scale} times, but --task {task} asks for a network for '
-                        f'restoration at scale {FACTORS.get(task, 1)}; choose another one, or type basicsr-snn restore '
-                        'without --task.')
 
 
 def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 1.0) -> Chosen:

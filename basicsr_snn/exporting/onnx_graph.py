@@ -21,6 +21,7 @@ from basicsr_snn.exporting.one_step import drop_time_axis
 from basicsr_snn.exporting.photographs import SIGMA, photographs_to_compare, photographs_to_round
 from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.contract import Restorer, as_restorer
+from basicsr_snn.recorded import example_decides
 from basicsr_snn.spiking.int8 import to_int8
 from basicsr_snn.spiking.neurons.coded_counts import count_form
 from basicsr_snn.version import __version__
@@ -97,7 +98,7 @@ def _graph(net: Restorer, network: Mapping[str, Any], file: Path) -> onnx.ModelP
     example = torch.zeros(2, channels, 8 * multiple, 12 * multiple)
     height, width = (multiple * torch.export.Dim(name, min=1, max=4096) for name in ('rows', 'columns'))
     shapes = ({0: torch.export.Dim('pictures', min=1, max=4096), 2: height, 3: width},)
-    with _one_sentence(network, 'no ONNX form'), torch.no_grad(), warnings.catch_warnings():
+    with _one_sentence(network, 'no ONNX form'), torch.no_grad(), warnings.catch_warnings(), example_decides():
         warnings.simplefilter('ignore')
         program = torch.onnx.export(net, (example,), dynamo=True, dynamic_shapes=shapes, input_names=[INPUT],
                                     output_names=[OUTPUT], verbose=False)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.recorded import is_recorded
 
 Net = TypeVar('Net', bound=nn.Module)
 
@@ -39,8 +40,7 @@ def _check(net: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) ->
 
 def _is_followed(picture: Tensor) -> bool:
     """Whether an exporter, a compiler or a CUDA graph records what is done with the picture."""
-    return (torch.compiler.is_compiling() or torch.jit.is_tracing()
-            or picture.is_cuda and torch.cuda.is_current_stream_capturing())
+    return (is_recorded() or picture.is_cuda and torch.cuda.is_current_stream_capturing())
 
 
 def _check_form(picture: Tensor) -> None:

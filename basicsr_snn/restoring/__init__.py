@@ -6,8 +6,9 @@ from typing import Any
 
 from basicsr_snn.inference import calling
 from basicsr_snn.restoring.denoising import denoise
+from basicsr_snn.restoring.tasks import restore
 
-__all__ = ['denoise']
+__all__ = ['denoise', 'restore']
 
 
 def __getattr__(name: str) -> Any:

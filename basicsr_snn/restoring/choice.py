@@ -1,7 +1,12 @@
-"""Which noise level a network is asked for, where that is estimated."""
+"""Which network suits a picture: by its noise level, where that is estimated, and by what is to be done."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from basicsr_snn import zoo
+from basicsr_snn.errors import UserError
+from basicsr_snn.inference.defaults import FACTORS
+from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 NEARLY = 0.125
 """How far an estimated level may be from that of a student, as a share: the estimate is no better."""
@@ -23,3 +28,27 @@ def level_of_a_student(channels: int, level: float) -> float:
 
 def _is_the_default_at(noise: float) -> bool:
     return zoo.row(zoo.default_name(3, noise)).noise == noise
+
+
+def refuse_other_task(task: str | None, trained: TrainedNetwork, scale: int, named: Callable[[str], str],
+                      instead: Callable[[str | None], str]) -> None:
+    """Refuse a network that says it was trained for another task, or enlarges otherwise than the task does.
+
+    Args:
+        task: That was asked for; None: any.
+        trained: The network.
+        scale: By how much it enlarges.
+        named: How a task is written where the user asked for it.
+        instead: What to write there for another task, or for None.
+
+    Raises:
+        UserError: It is for another task.
+    """
+    told = trained.known_card().task or (trained.card.task if trained.card else None)
+    if task is not None and told not in (None, task):
+        raise UserError(f'{trained.name} was trained for {named(told)}, but {task} was asked for; {instead(told)}, or '
+                        'choose another network.')
+    factor = FACTORS.get(task or '', 1)
+    if task is not None and scale != factor:
+        raise UserError(f'{trained.name} enlarges pictures {scale} times, but {named(task)} asks for a network for '
+                        f'restoration at scale {factor}; choose another one, or {instead(None)}.')

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from basicsr_snn.recorded import is_recorded
 from basicsr_snn.spiking.base import Neuron
 from basicsr_snn.spiking.neurons import build_neuron
 from basicsr_snn.spiking.ternary import TernaryConv2d
@@ -78,7 +79,8 @@ class SpikingConv(nn.Module):
 
     def _convolved_spikes(self, spikes: Tensor) -> Tensor:
         amplitude = None if self.amplitude_folded else self.neuron.amplitude
-        with spikes_kept_as_bytes(spikes) if self.fits_bytes and torch.is_grad_enabled() else nullcontext():
+        as_bytes = self.fits_bytes and torch.is_grad_enabled() and not is_recorded()
+        with spikes_kept_as_bytes(spikes) if as_bytes else nullcontext():
             return self.conv(spikes.flatten(0, 1), amplitude)
 
     @torch.no_grad()

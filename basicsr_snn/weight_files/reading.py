@@ -76,6 +76,14 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Card | None]:
                         'one.') from error
 
 
+def card_in_header(path: Path) -> Card | None:
+    """What the header of a ``.safetensors`` says of its network, without its tensors; None: nothing."""
+    from safetensors import safe_open
+
+    with safe_open(path, 'pt') as file:
+        return Card.of_header(file.metadata() or {})
+
+
 def _what_is_there(path: Path) -> str:
     if path.exists():
         return 'is no file; give the path of a file in that place.'

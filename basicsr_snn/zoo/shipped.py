@@ -129,6 +129,11 @@ def default_name(channels: int = 3, sigma: float | None = None) -> str:
     return next(name for name in (*wanted, 'spikerir_small_colorblind', 'ffdnet_color') if name in shipped)
 
 
+def students_of_task(task: Task) -> list[Row]:
+    """The students that ship for a task, by name."""
+    return [row for row in rows() if row.does == task and row.role == 'student']
+
+
 def default_of_task(task: Task, channels: int = 3) -> str:
     """Name of the network that ``restore`` runs for a task other than noise when none is named.
 
@@ -139,7 +144,7 @@ def default_of_task(task: Task, channels: int = 3) -> str:
     Raises:
         UserError: No network ships for it.
     """
-    students = [row for row in rows() if row.does == task and row.role == 'student']
+    students = students_of_task(task)
     if not students:
         raise UserError(f'no network for --task {task} ships yet; train one with an option file that says task: {task} '
                         'and give its weight file as --weights FILE or -n FILE.')

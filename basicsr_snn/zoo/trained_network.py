@@ -150,6 +150,26 @@ def shipped_network(name: str) -> TrainedNetwork:
     return TrainedNetwork(found.name, found.network, found.path, card=found.card, int8_file=found.int8_file)
 
 
+def check_known(card: Card, elements: int, file: str | Path) -> None:
+    """Refuse a network that cannot be built here.
+
+    Args:
+        card: What a file says of its network; it may be anybody's.
+        elements: Numbers that the network may have at most, since the file holds no more.
+        file: The file, for messages.
+
+    Raises:
+        UserError: Its architecture is not known, or does not take these options.
+    """
+    if not is_known(card.network_g.get('type')):
+        raise UserError(f'{file} holds weights of the architecture "{card.network_g.get("type")}", which is not known '
+                        f'here; {MAKE_KNOWN}.')
+    try:
+        built_for_comparison(card.network_g, elements)
+    except UserError as error:
+        raise UserError(f'{file}: {error}; write -opt X.yml --weights W with an option file that builds it.') from error
+
+
 def network_of_weight_file(file: str | Path) -> TrainedNetwork:
     """The network that a weight file says it is of, called as the file, and as its experiment where it lies in one.
 
@@ -158,13 +178,7 @@ def network_of_weight_file(file: str | Path) -> TrainedNetwork:
     """
     file = find_weight_file(Path(file).expanduser())
     card, elements = read_card(file)
-    if not is_known(card.network_g.get('type')):
-        raise UserError(f'{file} holds weights of the architecture "{card.network_g.get("type")}", which is not known '
-                        f'here; {MAKE_KNOWN}.')
-    try:
-        built_for_comparison(card.network_g, elements)
-    except UserError as error:
-        raise UserError(f'{file}: {error}; write -opt X.yml --weights W with an option file that builds it.') from error
+    check_known(card, elements, file)
     experiment = f'{file.parts[-3]} ' if file.parts[-2:-1] == ('models',) and len(file.parts) > 2 else ''
     return TrainedNetwork(experiment + file.stem, card.network_g, file, card=card)
 

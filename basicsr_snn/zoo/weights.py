@@ -56,7 +56,25 @@ def _load(net: nn.Module, path: Path, param_key: str | None, strict: bool, or_an
         entry, tensors = select_entry(content, path, None)
     if path.parent != FOLDER:  # of what ships there is one entry only
         _log(logging.INFO, f'Loading {named(entry)} of {path} into {type(net).__name__}{also(content, entry)}.')
-    if card := card or _card_of_shipped(path):
+    load_tensors(net, tensors, path, card or _card_of_shipped(path), strict)
+
+
+def load_tensors(net: nn.Module, tensors: Mapping[str, Tensor], path: Path, card: Card | None,
+                 strict: bool = True) -> None:
+    """Load named tensors into a network.
+
+    Args:
+        net: As in :func:`load_weights`.
+        tensors: By their names in a file, ternary ones packed or not.
+        path: Where they are from, for messages.
+        card: What is known of their network; None: nothing.
+        strict: As in :func:`load_weights`.
+
+    Raises:
+        UserError: They do not fit the network.
+        NotFiniteError: They hold NaN or infinity.
+    """
+    if card is not None:
         _compare_networks(card, net, tensors, path, strict)
     expected = net.state_dict()
     given = unpacked_state(named_as(_names_of(net), tensors, path), net)
@@ -91,7 +109,7 @@ def read_card(path: str | Path) -> tuple[Card, int]:
     if card is None:
         raise UserError(f'{path} does not say which network it is of, as files of other projects and of earlier '
                         'versions; write -opt X.yml --weights W with the option file whose network_g it belongs to.')
-    return card, _elements(select_entry(content, path, None)[1])
+    return card, most_elements(select_entry(content, path, None)[1])
 
 
 def says_its_network(path: Path) -> bool:
@@ -115,7 +133,7 @@ def _card_of_shipped(path: Path) -> Card | None:
 
 def _compare_networks(card: Card, net: nn.Module, tensors: Mapping[str, Tensor], path: Path, strict: bool) -> None:
     """Refuse a network that would compute something else from these weights, or say so."""
-    found = differences(card.network_g, net, _elements(tensors))
+    found = differences(card.network_g, net, most_elements(tensors))
     if not found:
         return
     message = f'{path} is of another network: {some(found, "; ")}'
@@ -125,7 +143,7 @@ def _compare_networks(card: Card, net: nn.Module, tensors: Mapping[str, Tensor],
     _log(logging.WARNING, f'{message}; loaded all the same, since strict is false.')
 
 
-def _elements(tensors: Mapping[str, Tensor]) -> int:
+def most_elements(tensors: Mapping[str, Tensor]) -> int:
     """Numbers that a network of these weights can have at most: ternary ones are packed."""
     return WEIGHTS_A_BYTE * sum(max(1, tensor.numel()) for tensor in tensors.values())
 

@@ -1,75 +1,28 @@
 """``basicsr-snn restore``: networks chosen by task, pictures that become larger, tasks and networks that do not fit."""
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from denoising import as_batch, as_stored, read, save, smooth_picture
+from own_zoo import network, weights
 from PIL import Image
 
 import basicsr_snn
-from basicsr_snn import zoo
 from basicsr_snn.cli.main import main
 from basicsr_snn.engines import placing
 from basicsr_snn.exporting import export
 from basicsr_snn.images.enlarging import enlarged
 from basicsr_snn.images.limits import VARIABLE
-from basicsr_snn.inference.calling import deployed
 from basicsr_snn.inference.defaults import TASKS
 from basicsr_snn.weight_files.card import Card
-from basicsr_snn.zoo import shipped
-
-NETWORK_G = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}
-
-
-def network(**options: object) -> tuple[dict, torch.nn.Module]:
-    block = {**NETWORK_G, **options}
-    torch.manual_seed(0)
-    return block, zoo.build(block)
-
-
-def weights(file: Path, task: str | None = None, **options: object) -> torch.nn.Module:
-    """A weight file that says which network it is of, and that network in the form that ships."""
-    block, net = network(**options)
-    torch.save({'params': Card(block, task=task).on(net.state_dict())}, file)
-    return deployed(net)
 
 
 def restore(*arguments: object) -> int:
     return main(['restore', *map(str, arguments)])
-
-
-@pytest.fixture
-def inside(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def zoo_of(inside, monkeypatch):
-    """Ships other networks: by name, the options of each and what differs in its row."""
-    folder = inside / 'zoo'
-    folder.mkdir()
-
-    def ship(**networks: tuple[dict, dict]) -> None:
-        for name, (options, row) in networks.items():
-            block, net = network(**options)
-            torch.save({'params': net.state_dict()}, folder / f'{name}.pth')
-            told = {'name': name, 'task': 'as it says', 'role': 'student', 'file': f'{name}.pth', 'network': block,
-                    'sha256': hashlib.sha256((folder / f'{name}.pth').read_bytes()).hexdigest(), 'neuron': 'SignedILIF',
-                    'T': 1, 'D': 4, 'licence': 'CC0', 'source': 'here', **row}
-            (folder / f'{name}.yml').write_text(yaml.safe_dump(told))
-        monkeypatch.setattr(shipped, 'FOLDER', folder)
-        zoo.rows.cache_clear()
-
-    yield ship
-    monkeypatch.undo()
-    zoo.rows.cache_clear()
 
 
 @pytest.mark.parametrize('scale', [2, 4])

@@ -1,8 +1,6 @@
 """``basicsr_snn.denoise``: pictures of every kind, and one clear error for each misuse."""
 from __future__ import annotations
 
-import importlib
-
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from basicsr_snn import denoise, load
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.files import write_picture
+from basicsr_snn.images.noise_level import estimate_noise_level
 from basicsr_snn.restoring.choice import level_of_a_student
 
 CLEAN = cv2.resize(np.random.default_rng(0).random((6, 7, 3)), (56, 48), interpolation=cv2.INTER_CUBIC).clip(0, 1)
@@ -120,7 +119,6 @@ def test_an_estimate_near_a_student_is_taken_for_its_level(channels, level, stud
 
 
 def test_auto_is_the_level_that_is_estimated():
-    module = importlib.import_module('basicsr_snn.restoring.denoising')
-    found = module.estimate_noise_level(NOISY)
+    found = estimate_noise_level(NOISY)
     assert found == pytest.approx(25, abs=2)
     np.testing.assert_array_equal(denoise(EIGHT, 'auto'), denoise(EIGHT, 25))
