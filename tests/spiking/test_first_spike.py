@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 import yaml
+from coded_networks import check_gradients, reports_of_equal_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 from trainings import batch, built, distilling, training
@@ -11,7 +12,6 @@ from trainings import batch, built, distilling, training
 from basicsr_snn import zoo
 from basicsr_snn.archs.esdnet_arch import ESDNet
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.neurons import build_neuron, neurons_in
 from basicsr_snn.spiking.neurons.coded_counts import count_form
@@ -51,33 +51,16 @@ def test_weights_of_a_counting_student_give_the_same_picture_with_a_spike_a_coun
     counting, timed = zoo.build(COUNTING), zoo.build(ttfs_form(COUNTING))
     timed.load_state_dict(counting.state_dict())
     assert (timed.T, timed.head.neuron.highest, timed.encoder[0][0].body[1].neuron.lowest) == (16, 16, 0)
-    picture = torch.rand(1, 3, 21, 18).double()
-    answers, reports = [], []
-    for net in (counting, timed):
-        net = net.double().eval()
-        net = net.fold() if fused else net
-        with torch.no_grad(), OperationCounter(net) as counter:
-            answers.append(net(picture))
-        reports.append(counter.report())
-    assert (answers[0] - picture).abs().max() > 1e-3
-    assert (answers[1] - answers[0]).abs().max() < 1e-9
-    told = sum(neuron.active for neuron in reports[0].neurons)
-    assert reports[1].events == told < reports[0].events
-    assert reports[1].acs_per_px < reports[0].acs_per_px
-    assert (reports[1].T, reports[1].D, reports[1].largest) == (16, 1, 16)
-    assert reports[1].float_layers == reports[0].float_layers == ('stem',)
+    counted, report = reports_of_equal_pictures(counting, timed, torch.rand(1, 3, 21, 18).double(), fused)
+    told = sum(neuron.active for neuron in counted.neurons)
+    assert report.events == told < counted.events
+    assert (report.T, report.D, report.largest) == (16, 1, 16)
+    assert report.float_layers == counted.float_layers == ('stem',)
 
 
 @pytest.mark.parametrize('lowest', [-5, 0])
 def test_gradients_in_training_are_those_of_the_count(lowest):
-    timed, counting = FirstSpikeIF(2, 5, lowest, 5), SignedILIF(2, 5, lowest=lowest)
-    x, found = torch.randn(1, 2, 2, 5, 5) * 0.4, []
-    for layer in (timed, counting):
-        leaf = x.clone().requires_grad_()
-        (layer(leaf) * layer.amplitude.view(-1, 1, 1) * torch.arange(5.0)).sum().backward()
-        found.append((leaf.grad, layer.log_threshold.grad))
-    assert found[0][0].abs().sum() > 0
-    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+    check_gradients(FirstSpikeIF(2, 5, lowest, 5), SignedILIF(2, 5, lowest=lowest))
 
 
 def test_forms_lead_back_to_the_counts_and_are_the_same_network():

@@ -6,13 +6,13 @@ import itertools
 import pytest
 import torch
 import yaml
+from coded_networks import check_gradients, reports_of_equal_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
 from basicsr_snn import zoo
 from basicsr_snn.archs.esdnet_arch import ESDNet
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.energy import OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.neurons import build_neuron
 from basicsr_snn.spiking.neurons.phase import PhaseIF, digits, largest_count, phase_form, phase_mean
@@ -74,16 +74,7 @@ def test_bias_current_lets_counts_from_zero_tell_negative_potentials():
 
 @pytest.mark.parametrize('lowest', [-5, 0])
 def test_gradients_in_training_are_those_of_the_count(lowest):
-    phased, counting = PhaseIF(2, 4, lowest, 5), SignedILIF(2, 5, lowest=lowest)
-    x = torch.randn(1, 2, 2, 5, 5) * 0.4
-    found = []
-    for layer in (phased, counting):
-        leaf = x.clone().requires_grad_()
-        (layer(leaf) * layer.amplitude.view(-1, 1, 1) * torch.arange(5.0)).sum().backward()
-        found.append((leaf.grad, layer.log_threshold.grad))
-    assert found[0][0].abs().sum() > 0
-    assert torch.equal(found[0][0], found[1][0])
-    assert torch.equal(found[0][1], found[1][1])
+    check_gradients(PhaseIF(2, 4, lowest, 5), SignedILIF(2, 5, lowest=lowest))
 
 
 @pytest.mark.parametrize('fused', [False, True])
@@ -93,18 +84,8 @@ def test_weights_of_a_counting_student_give_the_same_picture_with_fewer_events(f
     phased = zoo.build(phase_form(COUNTING))
     phased.load_state_dict(counting.state_dict())
     assert (phased.T, phased.head.neuron.highest, phased.encoder[0][0].body[1].neuron.lowest) == (6, 32, 0)
-    picture = torch.rand(1, 3, 37, 50).double()
-    answers, reports = [], []
-    for net in (counting, phased):
-        net = net.double().eval()
-        net = net.fold() if fused else net
-        with torch.no_grad(), OperationCounter(net) as counter:
-            answers.append(net(picture))
-        reports.append(counter.report())
-    assert (answers[0] - picture).abs().max() > 1e-3
-    assert (answers[1] - answers[0]).abs().max() < 1e-9
-    assert reports[1].acs_per_px < reports[0].acs_per_px
-    assert (reports[1].T, reports[1].D) == (6, 1)
+    _, report = reports_of_equal_pictures(counting, phased, torch.rand(1, 3, 37, 50).double(), fused)
+    assert (report.T, report.D) == (6, 1)
 
 
 def test_training_mode_is_the_same_function_in_one_step():

@@ -43,8 +43,8 @@ class CodedCounts(Neuron, nn.Module):
     compiled = False
     most_steps: int
 
-    def __init__(self, channels: int, steps: int, lowest: int, highest: int | None, threshold: float,
-                 bias: bool) -> None:
+    def __init__(self, channels: int, steps: int = 4, lowest: int = 0, highest: int | None = None,
+                 threshold: float = 0.1, bias: bool = False) -> None:
         super().__init__()
         limit = self.largest_count(steps, lowest < 0) if 1 <= steps <= self.most_steps else 0
         highest = limit if highest is None else highest

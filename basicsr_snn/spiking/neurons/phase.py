@@ -90,10 +90,6 @@ class PhaseIF(CodedCounts):
 
     most_steps = 7
 
-    def __init__(self, channels: int, steps: int = 4, lowest: int = 0, highest: int | None = None,
-                 threshold: float = 0.1, bias: bool = False) -> None:
-        super().__init__(channels, steps, lowest, highest, threshold, bias)
-
     @staticmethod
     def largest_count(steps: int, signed: bool) -> int:
         return largest_count(steps, signed)
