@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import basicsr_snn  # noqa: F401 - before basicsr
 # isort: split
 import torch
 from rich.console import Console
+from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from training_steps import OPTIONS, step, trained_model
 
+from basicsr_snn.models.divergence import Divergence, Step
 from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.pipeline.option_files import read_options
 
@@ -28,23 +31,43 @@ FORMS = {
     'fused': {'neuron': {'compile': True}},
     'plain, NCHW': {'contiguous': True},
     'fused, amp': {'neuron': {'compile': True}, 'amp': True},
+    'captured': {'captured': True},
+    'captured, fused': {'neuron': {'compile': True}, 'captured': True},
+    'plain, no budget': {'budget': False},
+    'whole network compiled, no budget': {'budget': False, 'compiled': True},
+    'plain, never looks for NaN': {'checked': False},
 }
-"""Forms of the step: fused neurons, memory format, bfloat16."""
+"""Forms of the step: fused neurons, memory format, bfloat16, ``train: cuda_graph``, ``torch.compile``, and what the look
+for values that are not finite costs."""
 
 COLUMNS = ('network', 'form', 'batch', 'ms a step', 'GPU busy, ms', 'kernels', 'crops a second', 'peak MB')
 
 
 def model_of(options: Path, batch: tuple[int, ...], neuron: dict[str, Any] | None = None, amp: bool = False,
-             contiguous: bool = False) -> SNNModel:
+             contiguous: bool = False, captured: bool = False, compiled: bool = False,
+             checked: bool = True, budget: bool = True) -> SNNModel:
     """The model of an option file on the first GPU in one of the forms."""
     read = read_options(options)
-    read['train']['amp'] = amp
+    read['train'].update(amp=amp, cuda_graph=captured)
+    if not budget:  # its hooks collect spikes, which torch.compile sees as ever new code
+        read['train'].pop('rate_opt', None)
     read['path'] = {'pretrain_network_g': None}
     model = trained_model(read, batch, num_gpu=1, **(neuron or {}))
     if contiguous:
         model.net_g.to(memory_format=torch.contiguous_format)
         model.batch = replace(model.batch, lq=model.batch.lq.contiguous())
+    if compiled:
+        model.net_g.compile(dynamic=False)
+    if not checked:
+        model.divergence = Unchecked(model.device, advice=str)
     return model
+
+
+class Unchecked(Divergence):
+    """Lets every step through without a look at it."""
+
+    def allows(self, iteration: int, step: Step, norms: Iterable[Tensor]) -> bool:
+        return True
 
 
 def measured(model: SNNModel, steps: int) -> tuple[float, float, float]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from basicsr_snn.pipeline.option_files import read_options
 
 OPTIONS = Path('options/train/SpikerIR')
 BATCH = (8, 3, 64, 64)
+NEVER = 10 ** 9
+"""Steps between two lines of a log that is not wanted."""
 
 
 def trained_model(options: dict[str, Any], batch: tuple[int, ...] = BATCH, num_gpu: int = 0,
                   **neuron: Any) -> SNNModel:
     """The model of an option file, ``neuron`` merged into that of its network, fed with one random batch."""
     options = copy.deepcopy(options)
+    options['logger']['print_freq'] = NEVER
     options['network_g']['neuron'] = {**options['network_g'].get('neuron', {}), **neuron}
     torch.manual_seed(0)
     model = build_model({**options, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1, 'num_gpu': num_gpu})
@@ -30,7 +34,8 @@ def trained_model(options: dict[str, Any], batch: tuple[int, ...] = BATCH, num_g
 
 def step(model: SNNModel) -> Callable[[], None]:
     """A task that takes one optimiser step on the batch that the model holds; statistics are not counted in it."""
-    return lambda: model.optimize_parameters(1)
+    iterations = itertools.count(1)
+    return lambda: model.optimize_parameters(next(iterations))
 
 
 def spiking_step(**neuron: Any) -> Callable[[], None]:

@@ -30,6 +30,9 @@ from kit_training import DenoiserTraining, Sets, TaskTraining, Training, read_se
 from rich.console import Console
 
 LIST = Path(__file__).with_name('gpu_trainings.yml')
+REPORTS = 4
+"""Times that all are scored and saved on the way."""
+
 
 def pace(trainings: list[Training], rounds: int) -> float:
     """Seconds of a round of one step each."""
@@ -85,7 +88,7 @@ def train(trainings: list[Training], seconds: float, mse_from: float, tell: Any,
         rounds += 1
         if rounds % 20 == 0:
             wait()
-        if progress > (told + 1) / 8:
+        if progress > (told + 1) / REPORTS:
             told += 1
             for training in trainings:
                 log = training.step.read_log()

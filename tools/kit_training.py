@@ -51,6 +51,14 @@ def network_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {**network, **{key: plan[key] for key in NETWORK_KEYS if key in plan}}
 
 
+def start_of(plan: Mapping[str, Any], usual: str | None) -> Path | None:
+    """The weights that a training of the list begins with: those of its ``start``, a network that ships (``~``: none),
+    or where it says nothing the usual ones."""
+    if 'start' not in plan:
+        return Path(usual) if usual else None
+    return zoo.FOLDER / f'{plan["start"]}.pth' if plan['start'] else None
+
+
 def read_sets(folders: Mapping[Path, int], in_ch: int, validation: bool) -> Sets:
     """The decoded training (or validation) pictures of each folder, whose last so many are not trained on."""
     sets = []
@@ -79,19 +87,20 @@ class Training:
         plan: The training of the list.
         draw_with: Makes the source of batches from the device and its generator.
         start: Weights to begin from.
+        strict: Whether they must fit the network.
         target: Budget of accumulations a pixel.
         fused: Compile the neurons' kernels.
         seed: Of weights and batches.
     """
 
     def __init__(self, plan: Mapping[str, Any], draw_with: Callable[[torch.device, torch.Generator], Draw],
-                 start: Path | None, target: float | None, fused: bool, seed: int) -> None:
+                 start: Path | None, strict: bool, target: float | None, fused: bool, seed: int) -> None:
         self.plan = plan
         device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
         torch.manual_seed(seed)
         net = zoo.build(network_of(plan))
         if start is not None:
-            load_weights(net, start)
+            load_weights(net, start, strict=strict)
         net = net.to(device, memory_format=torch.channels_last).train()
         generator = torch.Generator(device).manual_seed(seed)
         rate = None if target is None else {'target': target, 'loss_weight': 0.01}
@@ -135,8 +144,7 @@ class DenoiserTraining(Training):
             crops = DeviceCrops(pictures, side, batch, noise, device, generator)
             return lambda: crops.draw()[:2]
 
-        start = zoo.FOLDER / f'{plan["start"]}.pth' if 'start' in plan else None
-        super().__init__(plan, draw_with, start, plan.get('target'), fused, seed)
+        super().__init__(plan, draw_with, start_of(plan, None), True, plan.get('target'), fused, seed)
 
     def score(self, count: int) -> list[float]:
         net, device = self.averaged(), self.step.device
@@ -157,9 +165,10 @@ class TaskTraining(Training):
             pairs = _pairs(json.dumps(block), options.get('scale', 1), plan['crops'], seed, workers)
             return DrawnPairs(pairs, batch, device, generator).draw
 
-        start = options['path'].get('pretrain_network_g')
-        super().__init__(plan, draw_with, Path(start) if start else None,
-                         train['rate_opt']['target'] if 'rate_opt' in train else None, fused, seed)
+        target = plan.get('target', train['rate_opt']['target'] if 'rate_opt' in train else None)
+        weights = options['path']
+        super().__init__(plan, draw_with, start_of(plan, weights.get('pretrain_network_g')),
+                         weights.get('strict_load_g', True), target, fused, seed)
 
     @torch.inference_mode()
     def score(self, count: int) -> list[float]:

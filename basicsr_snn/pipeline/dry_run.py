@@ -92,7 +92,8 @@ def _try_out(options: dict[str, Any]) -> Report:
                    f'{sum(p.numel() for p in model.net_g.parameters()):,d} parameters'))
     if not options['is_train'] and not names_weights(options):
         report.append(('weights', UNTRAINED))
-    report += [('distill', line) for line in _hints(model)]
+    if options['is_train']:  # nobody teaches in a test
+        report += [('distill', line) for line in _hints(model)]
     with _tried('restoring the first picture'):
         report.append(('forward', _run_once(model, next(iter(datasets.values()))[0])))
     if options.get('val') is not None and not isinstance(model, VideoBaseModel):

