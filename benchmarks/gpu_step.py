@@ -37,8 +37,8 @@ FORMS = {
     'whole network compiled, no budget': {'budget': False, 'compiled': True},
     'plain, never looks for NaN': {'checked': False},
 }
-"""Forms of the step: fused neurons, memory format, bfloat16, ``train: cuda_graph``, ``torch.compile``, and what the look
-for values that are not finite costs."""
+"""Forms of the step: fused neurons, memory format, bfloat16, ``train: cuda_graph``, ``torch.compile``, and without the
+look for values that are not finite."""
 
 COLUMNS = ('network', 'form', 'batch', 'ms a step', 'GPU busy, ms', 'kernels', 'crops a second', 'peak MB')
 

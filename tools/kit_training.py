@@ -30,6 +30,8 @@ from basicsr_snn.inference.calling import deployed, restore
 from basicsr_snn.models.captured_step import CapturedStep
 from basicsr_snn.models.snn_model import ema_decay_at
 from basicsr_snn.pipeline.option_files import read_options
+from basicsr_snn.version import __version__
+from basicsr_snn.weight_files.card import Card
 from basicsr_snn.zoo.weights import load_weights
 
 WARM_UP = 0.02
@@ -122,7 +124,8 @@ class Training:
         return deployed(self.step.average)
 
     def save(self, folder: Path) -> None:
-        torch.save({'params': _cpu(self.step.net), 'params_ema': _cpu(self.step.average)},
+        card = Card(network_of(self.plan), version=__version__)
+        torch.save({'params': _cpu(self.step.net), 'params_ema': _cpu(self.step.average), **card.entries()},
                    folder / f'{self.plan["name"]}.pth')
 
 

@@ -87,7 +87,7 @@ def trained_by_options(args: argparse.Namespace) -> Trained:
         'val_psnr': round(log.curve[-1][1], 3),
         'starts_from': args.starts_from or (options.get('path') or {}).get('pretrain_network_g')}
     return Trained(network_of(options), torch.load(file, weights_only=True)[args.entry], noise_of(options),
-                   options.get('task', 'denoise'), args.licence, f'basicsr-snn train -opt {args.opt}',
+                   options.get('task', 'denoise'), args.licence or LICENCE, f'basicsr-snn train -opt {args.opt}',
                    training, log.curve)
 
 
@@ -122,8 +122,8 @@ def trained_by_kit(args: argparse.Namespace) -> Trained:
                 'seed': args.seed, 'hours': args.hours, 'hardware': args.hardware, 'entry': args.entry,
                 'val_psnr': round(psnr, 3), 'starts_from': args.starts_from}
     return Trained(network, torch.load(file, weights_only=True)[args.entry], noise, options.get('task', 'denoise'),
-                   LICENCE_OF_KIT, f'python tools/gpu_kit.py --list {args.list} --names {args.plan}', training,
-                   [(steps, psnr)])
+                   args.licence or LICENCE_OF_KIT, f'python tools/gpu_kit.py --list {args.list} --names {args.plan}',
+                   training, [(steps, psnr)])
 
 
 def validated(network: dict[str, Any], file: Path, entry: str, sigma: float) -> float:
@@ -162,7 +162,7 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool) -> str:
+def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool, default: bool) -> str:
     """Write weights, row and curve; the text of the row."""
     built = zoo.build(trained.network)
     file = zoo.FOLDER / f'{name}.pth'
@@ -181,6 +181,7 @@ def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool) -> s
         'noise': trained.noise, 'licence': trained.licence, 'source': trained.source, 'training': trained.training,
         'notes': notes,
         **({} if trained.task == 'denoise' else {'does': trained.task}),
+        **({'default': True} if default else {}),
     }
     text = yaml.safe_dump(row, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
     (zoo.FOLDER / f'{name}.yml').write_text(text, encoding='utf-8')
@@ -199,8 +200,9 @@ def main() -> None:
     parser.add_argument('--goes-on', action='store_true', help='a training that starts from what ships under this name')
     parser.add_argument('--starts-from', help='what it began with, if not what the option file says')
     parser.add_argument('--hardware', default='one shared CPU core', help='for the model card (default: %(default)s)')
-    parser.add_argument('--licence', default=LICENCE, help='of the weights (default: %(default)s)')
+    parser.add_argument('--licence', help='of the weights (default: that of the pictures it was trained on)')
     parser.add_argument('--notes', default='')
+    parser.add_argument('--default', action='store_true', help='the network of its task, where several ship')
     kit = parser.add_argument_group('with --kit')
     kit.add_argument('--list', type=Path, default=Path('tools/gpu_trainings.yml'),
                      help='of trainings (default: %(default)s)')
@@ -211,7 +213,7 @@ def main() -> None:
     kit.add_argument('--hours', type=float)
     args = parser.parse_args()
     trained = trained_by_options(args) if args.opt else trained_by_kit(args)
-    print(ship(trained, args.name, args.task, args.notes, args.goes_on))
+    print(ship(trained, args.name, args.task, args.notes, args.goes_on, args.default))
 
 
 if __name__ == '__main__':

@@ -56,9 +56,6 @@ class Wanted:
                             f'{" or ".join(near_matches(str(self.task), TASKS))}? Known: {", ".join(TASKS)}.')
         if self.sigma is not None and self.task not in (None, DENOISE):
             raise UserError(f"sigma is for task='{DENOISE}', but task='{self.task}' was given; leave it out.")
-        if self.task is not None and self.network is None and not zoo.students_of_task(self.task):
-            raise UserError(f"no network for task='{self.task}' ships yet; train one with an option file that says "
-                            f'task: {self.task} and give its weight file as network=FILE.')
         if not (self.sigma is None or isinstance(self.sigma, str) and self.sigma == AUTO_LEVEL
                 or isinstance(self.sigma, NUMBERS) and 0 <= self.sigma <= 255):
             raise UserError(f"sigma={self.sigma!r} is no noise level; give a number from 0 to 255, 'auto', or None.")
@@ -89,7 +86,7 @@ def restore(picture: Any, task: Task | None = None, network: str | Path | None =
         What was given, of the same type, as much larger as the network enlarges; see :func:`basicsr_snn.denoise`.
 
     Raises:
-        UserError: An unknown task, one for which nothing ships, a network for another one, or what
+        UserError: An unknown task, a network for another one, or what
             :func:`basicsr_snn.denoise` refuses.
     """
     return restored_as(Wanted(task, network, sigma, strength), picture, 'restore')

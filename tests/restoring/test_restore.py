@@ -77,7 +77,6 @@ def test_python_and_the_command_give_the_same_file(inside):
     ({}, 'no task was given; give task= one of denoise, sr2'),
     ({'task': 'derian'}, "task='derian' is not known; did you mean derain"),
     ({'task': ['sr2']}, 'is not known'),
-    ({'task': 'deblur'}, "no network for task='deblur' ships yet; .* network=FILE"),
     ({'task': 'derain', 'network': 'two.pth'}, "was trained for task='sr2', but derain was asked for; give task='sr2'"),
     ({'task': 'sr4', 'network': 'silent.pth'}, "enlarges pictures 2 times, but task='sr4' asks .* or leave task out"),
     ({'task': 'sr2', 'network': 'two.pth', 'sigma': 25}, "sigma is for task='denoise', but task='sr2' was given"),

@@ -14,6 +14,7 @@ from basicsr_snn import load, zoo
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.defaults import TASKS
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.zoo import shipped
 from basicsr_snn.zoo.trained_network import TrainedNetwork
@@ -85,6 +86,15 @@ def test_default_is_the_student_for_channels_and_noise_once_it_is_shipped(monkey
     assert zoo.default_name(3, 30) == zoo.default_name(3, 75) == 'spikerir_small_color25', 'the highest that is there'
     assert zoo.default_name(3, 25.0) == 'spikerir_small_color25'
     assert zoo.default_name(1, 25) == 'spikerir_small_gray25'
+
+
+@pytest.mark.parametrize('task', [task for task in TASKS if task != 'denoise'])
+def test_every_other_task_has_a_small_student_and_its_twin(task):
+    student = zoo.row(zoo.default_of_task(task))
+    twin = zoo.row(f'{student.name}_twin')
+    assert (student.name, student.does, twin.does) == (f'spikerir_small_{task}', task, task)
+    assert student.training['steps'] == twin.training['steps']
+    assert student.training['batch'] == twin.training['batch']
 
 
 def test_a_student_is_added_by_its_two_files(tmp_path, monkeypatch):
