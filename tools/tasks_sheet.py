@@ -22,8 +22,10 @@ FILE, PICTURES, SHOWN = Path('docs/images/tasks.jpg'), 'datasets/demo/val', 'dog
 TOP, LEFT, SIDE = 50, 60, 190
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     'sr2': ('half the size', {'type': 'SuperResolutionDataset', 'scale': 2}),
+    'sr4': ('a quarter of the size', {'type': 'SuperResolutionDataset', 'scale': 4}),
     'derain': ('drawn rain', {'type': 'RainStreaksDataset'}),
-    'jpeg': ('JPEG, quality 10', {'type': 'JPEGDataset', 'quality': [10, 10]})}
+    'jpeg': ('JPEG, quality 10', {'type': 'JPEGDataset', 'quality': [10, 10]}),
+    'deblur': ('motion blur', {'type': 'MotionBlurDataset'})}
 
 
 def versions(task: str) -> list[tuple[str, np.ndarray]]:
@@ -39,7 +41,7 @@ def versions(task: str) -> list[tuple[str, np.ndarray]]:
 
 
 def main() -> None:
-    figure, axes = plt.subplots(len(KINDS), 3, figsize=(8, 8.4))
+    figure, axes = plt.subplots(len(KINDS), 3, figsize=(8, 2.8 * len(KINDS)))
     for line, task in zip(axes, KINDS, strict=True):
         for axis, (title, pixels) in zip(line, versions(task), strict=True):
             axis.imshow(pixels[TOP:TOP + SIDE, LEFT:LEFT + SIDE], interpolation='nearest')

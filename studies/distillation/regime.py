@@ -57,10 +57,11 @@ class Runner:
         self._at_work: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
-    def missing(self) -> list[Run]:
-        """The runs that the table lacks, and the twins that these need and whose weights are gone."""
+    def missing(self, only: str = '') -> list[Run]:
+        """The runs that the table lacks whose name holds ``only``, and the twins that these need and whose weights are
+        gone."""
         done = {tuple(row[key] for key in FIELDS) for row in read(self.table)}
-        lacking = {run for run in self.plan.runs() if run.key() not in done}
+        lacking = {run for run in self.plan.runs() if run.key() not in done and only in run.name}
         needed = {twin for run in lacking if (twin := self.plan.needed(run)) and not trained_weights(twin).exists()}
         return [run for run in self.plan.runs() if run in lacking | needed]
 
@@ -185,13 +186,14 @@ def main() -> int:
     parser.add_argument('plan', type=Path, nargs='?', default=HERE / 'binary.yml', help='default: %(default)s')
     parser.add_argument('--jobs', type=int, default=1, help='trainings side by side (default: %(default)s)')
     parser.add_argument('--blocks', type=int, help='only so many blocks of the plan, from the first')
+    parser.add_argument('--only', default='', help='runs whose name holds this; --dry-run lists the names')
     parser.add_argument('--dry-run', action='store_true', help='list what is missing, train nothing')
     args = parser.parse_args()
     plan = Plan(args.plan)
     plan.blocks = plan.blocks[:args.blocks]
     runner = Runner(plan)
-    missing = runner.missing()
-    print(f'{len(plan.runs()) - len(missing)} runs are done, {len(missing)} are missing', flush=True)
+    missing = runner.missing(args.only)
+    print(f'{len(missing)} runs are missing', flush=True)
     if args.dry_run:
         print('\n'.join(run.name for run in missing))
         return 0

@@ -92,6 +92,7 @@ def test_runs_of_the_table_are_not_run_again_but_a_twin_whose_weights_are_gone(p
     missing = runner.missing()
     assert not any(run.arm == 'control' for run in missing)
     assert {run for run in missing if run.arm == 'twin'} == {run for run in done if run.arm == 'twin'}
+    assert {run.arm for run in runner.missing('_posed_inner_')} == {'posed_inner'}
 
 
 def test_a_run_waits_for_its_twin_and_failures_are_told(plan, tmp_path, monkeypatch):
