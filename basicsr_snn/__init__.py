@@ -1,15 +1,16 @@
 """Spiking neural networks for BasicSR.
 
 Importing this package repairs BasicSR 1.4.2 for today's torch (:mod:`basicsr_snn.compat`), then registers our networks,
-models, datasets and losses with BasicSR. Only where the command is asked about itself does this wait until something is
-used: help needs no torch.
+models, datasets and losses with BasicSR. Only the command waits with this until it has read its arguments and option
+files: help, and what is wrong with these, need no torch.
 """
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from basicsr_snn.asked import only_about_itself
+from basicsr_snn.asked import waits
+from basicsr_snn.registered import register
 from basicsr_snn.version import __version__
 
 if TYPE_CHECKING:
@@ -26,19 +27,12 @@ _LAZY = {'load': 'basicsr_snn.engines.placing', 'denoise': 'basicsr_snn.restorin
          'test_pipeline': 'basicsr_snn.pipeline.run'}
 
 
-def _register() -> None:
-    importlib.import_module('basicsr_snn.compat').apply()
-    for room in ('archs', 'data', 'losses', 'models'):
-        importlib.import_module(f'basicsr_snn.{room}')
-    importlib.import_module('basicsr_snn.moved').keep_former_names()
-
-
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    _register()
+    register()
     return getattr(importlib.import_module(_LAZY[name]), name) if name in _LAZY else globals()[name]
 
 
-if not only_about_itself():
-    _register()
+if not waits():
+    register()

@@ -1,4 +1,4 @@
-"""Whether this process asks so little of the package that nothing of torch is needed."""
+"""Whether this process imports the package only to be asked something, so that nothing of torch is needed yet."""
 from __future__ import annotations
 
 import sys
@@ -6,15 +6,12 @@ from pathlib import Path
 
 PROGRAM = 'basicsr-snn'
 COMPLETION = '--print-completion'
-QUESTIONS = ('-h', '--help', '--version', COMPLETION)
-"""Arguments after which the command prints something and ends, whatever else it is given."""
 
 
-def only_about_itself() -> bool:
-    """Whether this process is the command and has one of these arguments, or is TensorBoard's program, which imports
-    :mod:`basicsr_snn.tensorboard_start`: then nothing of torch is needed."""
-    asked = any(argument.partition('=')[0] in QUESTIONS for argument in sys.argv[1:])
-    return asked and _is_the_command() or _is_tensorboard()
+def waits() -> bool:
+    """Whether this process is the command, which first reads its arguments and option files, or TensorBoard's program,
+    which imports :mod:`basicsr_snn.tensorboard_start`."""
+    return _is_the_command() or _is_tensorboard()
 
 
 def _is_tensorboard() -> bool:
@@ -23,8 +20,8 @@ def _is_tensorboard() -> bool:
 
 
 def _is_the_command() -> bool:
-    program = sys.argv[0]
+    """A process that the command started anew, such as a data worker, has its arguments but was not called so."""
+    program, given = sys.argv[0], sys.orig_argv
     if program == '-m':  # that is all that is known while the package of ``python -m`` is imported
-        given = sys.orig_argv
         return given[given.index('-m') + 1:][:1] == ['basicsr_snn']
-    return Path(program).name in (PROGRAM, f'{PROGRAM}.exe')
+    return program in given and Path(program).name in (PROGRAM, f'{PROGRAM}.exe')

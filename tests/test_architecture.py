@@ -13,7 +13,7 @@ import basicsr_snn
 PACKAGE = Path(basicsr_snn.__file__).parent
 
 LAYERS = (
-    ('asked', 'errors', 'finite', 'recorded', 'tensorboard_start', 'version'),
+    ('asked', 'errors', 'finite', 'recorded', 'tensorboard_start', 'version', 'yaml_files'),
     ('compat', 'registration', 'images', 'installation', 'weight_files'),
     ('plugins',),
     ('spiking', 'inference'),
@@ -28,7 +28,8 @@ LAYERS = (
     ('pipeline',),
     ('bench',),
     ('report',),
-    ('cli', 'train', 'test', '__main__', 'moved'),
+    ('moved', 'registered'),
+    ('cli', 'train', 'test', '__main__'),
 )
 """From the bottom to the top. A room imports from those below it and, if there is no circle, from its neighbours."""
 

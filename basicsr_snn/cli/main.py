@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 from basicsr_snn.asked import PROGRAM
 from basicsr_snn.cli.completion import add_completion_argument
 from basicsr_snn.errors import MachineError, UserError, near_matches
+from basicsr_snn.registered import register
 from basicsr_snn.version import __version__
+from basicsr_snn.yaml_files import read_yaml_file
 
 VERBS = ('train', 'test', 'restore', 'denoise', 'bench', 'report', 'export', 'list', 'init', 'prepare', 'check',
          'start')
@@ -34,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parsed(argv)
         _require_option_files(args)
+        register()
         return _verb(args.verb).run(args)
     except (UserError, MachineError) as error:
         sys.stderr.write(f'{PROGRAM}: {error}\n')
@@ -90,6 +93,7 @@ def _require_option_files(args: argparse.Namespace) -> None:
     given = getattr(args, 'opt', None) or []
     for path in map(Path, [given] if isinstance(given, str | Path) else given):
         if path.is_file():
+            read_yaml_file(path)  # what is no plain YAML is refused before torch is imported
             continue
         near = near_matches(path.name, sorted(file.name for file in path.parent.glob('*.yml')))
         instead = (f'did you mean {" or ".join(near)} in {path.parent}?' if near else

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from basicsr_snn.compat.replacing import replaces
-from basicsr_snn.compat.yaml_files import LONGEST_NUMBER, OptionLoader, read_yaml, read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
+from basicsr_snn.yaml_files import LONGEST_NUMBER, OptionLoader, read_yaml, read_yaml_file
 
 INTEGER = re.compile(r'[-+]?\d+')
 NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?')

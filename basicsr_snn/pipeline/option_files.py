@@ -11,12 +11,12 @@ from typing import Any
 from basicsr.utils import options as basicsr_options
 
 from basicsr_snn.compat.resuming import agree_on_drawn_seed
-from basicsr_snn.compat.yaml_files import read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.images.limits import OPTION, allow_megapixels
 from basicsr_snn.pipeline.option_checks import check_options
 from basicsr_snn.plugins.installed import import_plugins
 from basicsr_snn.plugins.own_modules import import_own_modules
+from basicsr_snn.yaml_files import read_yaml_file
 from basicsr_snn.zoo.trained_network import TrainedNetwork, network_of_options
 
 

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from basicsr_snn.compat.yaml_files import read_yaml_file
 from basicsr_snn.errors import UserError, near_matches
 from basicsr_snn.inference.defaults import Task
 from basicsr_snn.weight_files.card import Card
+from basicsr_snn.yaml_files import read_yaml_file
 
 FOLDER = Path(__file__).parent
 

@@ -12,10 +12,10 @@ import yaml
 from basicsr.utils import options as basicsr_options
 
 from basicsr_snn.cli.main import main
-from basicsr_snn.compat.yaml_files import DEEPEST, LARGEST_FILE, MOST_VALUES, read_yaml, read_yaml_file
 from basicsr_snn.errors import UserError
+from basicsr_snn.yaml_files import DEEPEST, LARGEST_FILE, MOST_VALUES, read_yaml, read_yaml_file
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 LAUGHS = 'a: &a [x, x, x, x, x, x, x, x, x]\n' + ''.join(
     f'{name}: &{name} [{",".join(["*" + before] * 9)}]\n' for before, name in zip('abcdefgh', 'bcdefghi', strict=True))
 
