@@ -1,4 +1,5 @@
-"""The demo: distil a tiny spiking student from FFDNet on the bundled photographs, then denoise one it has never seen.
+"""The demo: distil a tiny spiking student from an ordinary network on the bundled photographs, then denoise one that it
+has never seen.
 
 Run from the repository's root by ``make demo``. Leaves ``results/demo``: a before/after picture, the training curve and
 the denoised photograph.
