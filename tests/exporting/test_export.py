@@ -180,7 +180,7 @@ def test_nir_takes_a_network_of_its_own_nodes(tmp_path, stepwise):
     ({'type': 'Stepwise', 'v_reset': None}, 'IFNode with soft reset, of which Stepwise is made'),
     (SMALL, 'SignedILIF, SpikeConv2d, of which SpikerIR is made'),
     ({**SMALL, 'scale': 2}, 'SignedILIF, SpikeConv2d, WidthEnlargement, of which'),
-    ({**SMALL, 'T': 4, 'neuron': {'type': 'PhaseIF', 'steps': 4}}, 'PhaseIF, SpikeConv2d, of which'),
+    ({**SMALL, 'blocks': [1, 1], 'T': 4, 'neuron': {'type': 'PhaseIF', 'steps': 4}}, 'PhaseIF, SpikeConv2d, of which'),
     ({'type': 'DnCNN', 'nc': 4, 'nb': 3}, 'ReLU'),
 ])
 def test_nir_names_the_layers_that_it_lacks(network, named, tmp_path, stepwise):

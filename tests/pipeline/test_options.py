@@ -126,6 +126,9 @@ def test_students_control_and_twin_share_their_recipe():
         assert all(recipe == recipes[0] for recipe in recipes)
 
 
+HINT = {'name': 'dec', 'teacher': 'decoder.1', 'student': 'decoder.0', 'weight': 0.1}
+
+
 def demo(**changes) -> dict:
     return set_values(read_options(REPOSITORY / 'options/train/demo.yml'), changes, '__')
 
@@ -150,8 +153,8 @@ def demo(**changes) -> dict:
     ({'val__metrics__psnr': {'type': 'calculate_psnr'}}, 'val: metrics: psnr lacks crop_border'),
     ({'val__tile': 0}, 'tile is 0, but must be a number of at least 1'),
     ({'distill__teacher__pth': 'x'}, 'distill: teacher has an unknown key "pth"; did you mean path'),
-    ({'distill__hints__0__tap': 'x'}, 'distill: hints: 0 has an unknown key "tap"'),
-    ({'distill__hints__0__loss': {'type': 'FeatureHintLos'}}, 'did you mean FeatureHintLoss'),
+    ({'distill__hints': [{**HINT, 'tap': 'x'}]}, 'distill: hints: 0 has an unknown key "tap"'),
+    ({'distill__hints': [{**HINT, 'loss': {'type': 'FeatureHintLos'}}]}, 'did you mean FeatureHintLoss'),
     ({'distill__schedul': {}}, 'did you mean schedule'),
     ({'model_type': 'SNNModel'}, 'SNNModel does not read the distill: block; write model_type: ANNSNNDistillModel'),
     ({'logger__print_freq': None}, 'logger lacks print_freq'),
