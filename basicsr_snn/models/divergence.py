@@ -15,9 +15,10 @@ from basicsr_snn.finite import check_answer
 READ_EVERY = 100
 """Steps after which a GPU is asked at the latest. Each time it is waited for, and the next steps are not yet there."""
 
-AT_FIRST = ('no step was taken before, so the rate is not the cause; look at the weights that it begins with (path: '
-            'pretrain_network_g, and path of the teachers), at the weights of its losses, and at these pictures.')
-"""What to do about a training whose first step is not finite."""
+AT_FIRST = ('no step was taken before, so the rate is not the cause; look at network_g, at the weights that it begins '
+            'with (path: pretrain_network_g, and path of the teachers), at the weights of its losses, and at these '
+            'pictures.')
+"""What to do about a training whose network, or first step, is not finite."""
 
 NEVER = torch.iinfo(torch.int64).max
 
@@ -117,7 +118,7 @@ def advise(opt: Mapping[str, Any], iteration: int) -> str:
     train = opt.get('train')
     if not train:
         return 'take the weights of an earlier checkpoint.'
-    if iteration == 1:
+    if iteration <= 1:
         return AT_FIRST
     clip = train.get('grad_clip')
     other = f'or set train.grad_clip: {1.0 if not clip or clip > 1 else clip / 10}'

@@ -118,7 +118,7 @@ def test_a_teacher_that_answers_with_infinity_is_not_taken_for_a_rate_too_high(w
     assert main([verb, '-opt', write(without_extras(distilling()))]) == 2
     told = capsys.readouterr().err
     assert 'l_hint_dec, l_kd is not finite any more at iteration' in told
-    assert 'so the rate is not the cause; look at the weights that it begins with' in told
+    assert 'so the rate is not the cause; look at network_g, at the weights that it begins with' in told
     assert not list(Path('experiments').rglob('*.pth'))
 
 

@@ -129,6 +129,11 @@ def test_steps_that_a_training_would_die_of_are_seen(work, capsys, changes, sent
     assert sentence in capsys.readouterr().err
 
 
+def test_an_answer_that_is_not_finite_before_any_step_is_not_blamed_on_the_rate(work, capsys):
+    assert check(set_values(training(), {'network_g:stages': {'head': {'threshold': 1e308}}}, ':')) == 1
+    assert 'no step was taken before, so the rate is not the cause; look at network_g' in capsys.readouterr().err
+
+
 def test_a_hint_on_a_layer_that_does_not_run_at_first_is_seen(work, capsys):
     options = set_values(distilling(), {'distill:hints:0:student': 'decoder.0.0.body.1.neuron'}, ':')
     options['train']['tandem'] = {'every': 1, 'groups': 2}
