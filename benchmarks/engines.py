@@ -36,6 +36,7 @@ from basicsr_snn.zoo.trained_network import shipped_network
 SIGMA, SIDE, CROP = 25, 512, 320
 FORMS = {'min-max': quantization.CalibrationMethod.MinMax, 'entropy': quantization.CalibrationMethod.Entropy,
          'percentile': quantization.CalibrationMethod.Percentile}
+OPENVINO_PROVIDER = 'OpenVINOExecutionProvider'
 REFERENCE = ('ffdnet_color', 'torch', 'float32')
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -162,6 +163,9 @@ def forms(names: list[str], twins: list[str], calibration: Pictures,
             yield name, 'OpenVINO', 'int8', in_openvino(int8)
             yield name, 'ONNX Runtime', 'int8', in_onnxruntime(int8)
             yield name, 'ONNX Runtime', 'float32', in_onnxruntime(file)
+            if OPENVINO_PROVIDER in onnxruntime.get_available_providers():  # of the package onnxruntime-openvino
+                yield name, 'ONNX Runtime on OpenVINO', 'int8', in_onnxruntime(int8, OPENVINO_PROVIDER)
+                yield name, 'ONNX Runtime on OpenVINO', 'float32', in_onnxruntime(file, OPENVINO_PROVIDER)
             continue
         for form, target in quantised_by_onnxruntime(file, calibration, folder):
             yield name, 'OpenVINO', form, in_openvino(target)
