@@ -86,8 +86,7 @@ def restore(picture: Any, task: Task | None = None, network: str | Path | None =
         What was given, of the same type, as much larger as the network enlarges; see :func:`basicsr_snn.denoise`.
 
     Raises:
-        UserError: An unknown task, a network for another one, or what
-            :func:`basicsr_snn.denoise` refuses.
+        UserError: An unknown task, a network for another one, or what :func:`basicsr_snn.denoise` refuses.
     """
     return restored_as(Wanted(task, network, sigma, strength), picture, 'restore')
 

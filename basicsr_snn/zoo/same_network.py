@@ -2,18 +2,18 @@
 from __future__ import annotations
 
 import inspect
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.spiking.neurons.coded_counts import CodedCounts, coded_form
 from basicsr_snn.zoo.building import build, weights_in
+from basicsr_snn.zoo.followed import Part, followed
 
 NOT_OF_THE_ANSWER = frozenset({
     'detach_reset', 'momentum', 'p', 'drop_prob', 'dropout',  # training only
@@ -108,23 +108,14 @@ def built_for_comparison(network: Mapping[str, Any], elements: int) -> nn.Module
                         f'({first_line(error, 300)})') from error
 
 
-@contextmanager
-def _at_most(elements: int) -> Iterator[None]:
-    """Context in which building a network of more numbers is broken off before it takes memory.
+def _at_most(elements: int) -> AbstractContextManager[None]:
+    """Context in which building a network of more numbers is broken off before it takes memory."""
+    total = 0
 
-    The hook sees what every thread builds; only the numbers of this one count."""
-    total, builder = 0, threading.get_ident()
-
-    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    def count(parameter: Part) -> None:
         nonlocal total
-        if threading.get_ident() != builder:
-            return
-        total += 0 if parameter is None else max(1, parameter.numel())
+        total += max(1, parameter.numel()) if isinstance(parameter, Tensor) else 0
         if total > elements:
             raise UserError(f'it has more than the {elements:,} numbers of the file')
 
-    handle = register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return followed(count, register_module_parameter_registration_hook)

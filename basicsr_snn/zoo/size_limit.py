@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn.modules import module as hooks
 from torch.overrides import TorchFunctionMode
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.zoo.followed import Part, followed
 
 VARIABLE = 'BASICSR_SNN_MAX_PARAMETERS'
 OPTION = 'max_parameters'
@@ -96,14 +97,13 @@ def _size(args: tuple, kwargs: Mapping[str, Any]) -> int:
     return math.prod(sizes) if whole else 0
 
 
-@contextmanager
-def _count_limited() -> Iterator[None]:
+def _count_limited() -> AbstractContextManager[None]:
     """Context in which a network that grows beyond the limits is a ``UserError``."""
     limit, values, pieces = max_parameters(), 0, 0
     most_pieces = max(limit, DEFAULT_PARAMETERS) / PARAMETERS_A_PIECE
     instead = f'or allow more with basicsr-snn check --{OPTION} N (for all commands: {VARIABLE}=N)'
 
-    def count(module: nn.Module, name: str, piece: Tensor | nn.Module | None) -> None:
+    def count(piece: Part) -> None:
         nonlocal values, pieces
         pieces += 1
         values += piece.numel() if isinstance(piece, Tensor) else 0
@@ -116,11 +116,5 @@ def _count_limited() -> Iterator[None]:
             raise UserError(f'more than {most_pieces:,.0f} layers and tensors were asked for, but no more are allowed; '
                             f'take fewer blocks, {instead}.')
 
-    handles = [register(count) for register in (hooks.register_module_parameter_registration_hook,
-                                                hooks.register_module_buffer_registration_hook,
-                                                hooks.register_module_module_registration_hook)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return followed(count, hooks.register_module_parameter_registration_hook,
+                    hooks.register_module_buffer_registration_hook, hooks.register_module_module_registration_hook)

@@ -142,8 +142,12 @@ def test_validation_equals_that_of_the_cpu(work):
     assert gpu.energy_report.acs_per_px == pytest.approx(cpu.energy_report.acs_per_px, rel=1e-3)
 
 
-@pytest.mark.parametrize('name', ['spikerir_small_color25', 'spikerir_small_color25_binary', 'ffdnet_color'])
-def test_denoise_gives_the_picture_of_the_cpu_but_for_counts_that_tip_over(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize(('name', 'levels'), [
+    ('spikerir_small_color25', 0.0255), ('ffdnet_color', 0.0255),
+    ('spikerir_small_color25_binary', 0.1),  # 0.053 on an H200
+])
+def test_denoise_gives_the_picture_of_the_cpu_but_for_counts_that_tip_over(name, levels, tmp_path, monkeypatch):
+    """The mean difference, in levels of 8 bits."""
     cv2.imwrite(str(tmp_path / 'part.png'), cv2.imread(str(PICTURE))[:160, :160])
     arguments = ['denoise', '-i', str(tmp_path / 'part.png'), '-n', name, '--noise', '25']
     assert main([*arguments, '-o', str(tmp_path / 'gpu')]) == 0
@@ -151,7 +155,7 @@ def test_denoise_gives_the_picture_of_the_cpu_but_for_counts_that_tip_over(name,
     assert main([*arguments, '-o', str(tmp_path / 'cpu')]) == 0
     gpu, cpu = (cv2.imread(str(next((tmp_path / device).iterdir()))).astype(np.float64) for device in ('gpu', 'cpu'))
     assert gpu.shape == (160, 160, 3)
-    assert np.abs(gpu - cpu).mean() < 0.1  # of a level of 8 bits; 0.05 for binary spikes on an H200
+    assert np.abs(gpu - cpu).mean() < levels
 
 
 @pytest.mark.parametrize('options', [training, distilling])
