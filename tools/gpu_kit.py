@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -80,11 +81,13 @@ def capture(training: Training, tell: Any) -> None:
         training.step.graph = None
 
 
-def train(trainings: list[Training], seconds: float, mse_from: float, tell: Any, folder: Path) -> None:
+def train(trainings: list[Training], seconds: float, steps: float, mse_from: float, tell: Any, folder: Path) -> None:
+    """Train until the seconds are over or ``steps`` rounds are done, whichever comes first."""
     began, told, rounds = time.monotonic(), 0, 0
-    while (progress := (time.monotonic() - began) / seconds) < 1:
+    while (progress := max((time.monotonic() - began) / seconds, rounds / steps)) < 1:
         for training in trainings:
-            training.run(progress, mse_from)
+            if rounds % training.plan.get('every', 1) == 0:
+                training.run(progress, mse_from)
         rounds += 1
         if rounds % 20 == 0:
             wait()
@@ -100,10 +103,11 @@ def train(trainings: list[Training], seconds: float, mse_from: float, tell: Any,
 def main(plan_file: Path = LIST) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--minutes', type=float, required=True, help='in all, preparation included')
-    parser.add_argument('--list', type=Path, default=plan_file, help='of trainings (default: %(default)s)')
+    parser.add_argument('--list', type=Path, nargs='+', default=[plan_file], help='of trainings (default: %(default)s)')
     parser.add_argument('--data', nargs='+', default=[], metavar='DIR:HELD_OUT', help='pictures of denoisers')
     parser.add_argument('-o', type=Path, required=True)
     parser.add_argument('--names', nargs='+', help='of the list of trainings; default: all')
+    parser.add_argument('--steps', type=float, default=math.inf, help='end after so many, if the minutes allow them')
     parser.add_argument('--least-steps', type=int, default=20_000)
     parser.add_argument('--side', type=int, default=64)
     parser.add_argument('--batch', type=int, default=32)
@@ -127,7 +131,7 @@ def main(plan_file: Path = LIST) -> None:
     tell(f'{torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}, torch {torch.__version__}, '
          f'batch {args.batch}x{args.side}x{args.side}')
     folders = {Path(folder): int(held_out) for folder, held_out in (one.rsplit(':', 1) for one in args.data)}
-    plans = [plan for plan in yaml.safe_load(args.list.read_text(encoding='utf-8'))
+    plans = [plan for file in args.list for plan in yaml.safe_load(file.read_text(encoding='utf-8'))
              if not args.names or plan['name'] in args.names]
     trainings: list[Training] = []
     for training in prepare(plans, folders, args, tell):
@@ -146,7 +150,7 @@ def main(plan_file: Path = LIST) -> None:
                                  stdout=(args.o / 'tests.txt').open('w'), stderr=subprocess.STDOUT)
     left = 60 * args.minutes - (time.monotonic() - began) - args.end_seconds
     try:
-        train(trainings, left, args.mse_from, tell, args.o)
+        train(trainings, left, args.steps, args.mse_from, tell, args.o)
     finally:
         for training in trainings:
             training.save(args.o)

@@ -52,7 +52,8 @@ class CapturedStep:
         self.device = next(net.parameters()).device
         self.convs = send_values(net, fused)
         if rate is not None and not self.convs:
-            raise UserError('a budget of accumulations was given to a network without spikes; leave it out.')
+            raise UserError('a budget of accumulations was given to a network that does not send counts in one time step; '
+                            'leave it out.')
         self.fft, self.rate, self.grad_clip = FFTLoss(fft_weight), rate, grad_clip
         self.lr, self.decay, self.mse_share = (torch.zeros((), device=self.device) for _ in range(3))
         self.operations = torch.full((), float(rate['target']) if rate else 0.0, device=self.device)
@@ -136,12 +137,13 @@ class CapturedStep:
 
 
 def send_values(net: nn.Module, fused: bool) -> list[tuple[SpikingConv, float]]:
-    """Let the spikes of a one-step student travel as membrane values; returns its convolutions with their fan-outs."""
+    """Let spikes travel as membrane values where they come in one time step; returns those convolutions with their
+    fan-outs. Neurons of more steps send spikes."""
     found = []
     for layer in spiking_convs(net):
-        if isinstance(layer.neuron, SignedILIF | CodedCounts):
-            if isinstance(layer.neuron, SignedILIF) and as_restorer(net).T != 1:
-                raise UserError('a captured step needs a student of one time step; write T: 1.')
+        if isinstance(layer.neuron, SignedILIF) and as_restorer(net).T != 1:
+            layer.neuron.compiled = fused
+        elif isinstance(layer.neuron, SignedILIF | CodedCounts):
             layer.sends_values, layer.neuron.compiled = True, fused
             found.append((layer, fan_out_of(layer.conv)))
     return found

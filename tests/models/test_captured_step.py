@@ -76,7 +76,15 @@ def test_the_budget_of_accumulations_binds_above_it_only():
 
 
 def test_what_cannot_be_captured_is_refused():
-    with pytest.raises(UserError, match='a budget of accumulations was given to a network without spikes; leave'):
-        training(TWIN, rate={'target': 100.0})
-    with pytest.raises(UserError, match='a captured step needs a student of one time step; write T: 1'):
-        training({**STUDENT, 'T': 2})
+    for network in (TWIN, {**STUDENT, 'T': 2}):
+        with pytest.raises(UserError, match='a network that does not send counts in one time step; leave it out'):
+            training(network, rate={'target': 100.0})
+
+
+def test_spikes_of_several_time_steps_are_trained_as_they_are():
+    step, noisy, clean = training({**STUDENT, 'T': 2})
+    net = deepcopy(step.net)
+    with torch.no_grad():
+        loss = (net(noisy) - clean).abs().mean().item()
+    step.run(1e-3, 0.5, 0.0)
+    assert step.convs == [] and step.read_log()['l_pix'] == pytest.approx(loss, rel=1e-5)
