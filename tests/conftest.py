@@ -66,23 +66,24 @@ def work(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def own_code(monkeypatch):
-    """What a test imports and registers is gone after it: BasicSR's registries, ``sys.modules``, ``sys.path``."""
+def own_code(monkeypatch, tmp_path):
+    """What a test writes, imports and registers is gone after it: BasicSR's registries, ``sys.path``, and the modules of
+    its folder. Libraries that it was the first to import stay, since some break when they are imported twice."""
     import sys
 
     from basicsr_snn.plugins import installed, own_modules
     from basicsr_snn.plugins.importing import REGISTRIES
 
-    kept, modules = [dict(registry._obj_map) for registry in REGISTRIES], set(sys.modules)
+    kept = [dict(registry._obj_map) for registry in REGISTRIES]
     monkeypatch.setattr(sys, 'path', list(sys.path))
     monkeypatch.setattr(own_modules, '_imported', {})
     installed.import_plugins.cache_clear()
     yield
     for registry, before in zip(REGISTRIES, kept, strict=True):
         registry._obj_map = before
-    for name in [name for name in set(sys.modules) - modules
-                 if not name.startswith(('basicsr', 'torch', 'numpy', 'cv2'))]:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, '__file__', None) or '/').is_relative_to(tmp_path):
+            del sys.modules[name]
     installed.import_plugins.cache_clear()
 
 
