@@ -67,8 +67,8 @@ def work(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def own_code(monkeypatch, tmp_path):
-    """What a test writes, imports and registers is gone after it: BasicSR's registries, ``sys.path``, and the modules of
-    its folder. Libraries that it was the first to import stay, since some break when they are imported twice."""
+    """What a test writes, imports and registers is gone after it: BasicSR's registries, ``sys.path``, modules of its
+    folder. Libraries that it was the first to import stay, since some break when they are imported twice."""
     import sys
 
     from basicsr_snn.plugins import installed, own_modules

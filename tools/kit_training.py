@@ -147,7 +147,8 @@ class DenoiserTraining(Training):
             crops = DeviceCrops(pictures, side, batch, noise, device, generator)
             return lambda: crops.draw()[:2]
 
-        super().__init__(plan, draw_with, start_of(plan, None), True, plan.get('target'), fused, seed)
+        super().__init__(plan, draw_with, start_of(plan, None), plan.get('strict', True), plan.get('target'), fused,
+                         seed)
 
     def score(self, count: int) -> list[float]:
         net, device = self.averaged(), self.step.device

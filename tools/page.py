@@ -25,7 +25,7 @@ README, RESULTS = Path('README.md'), Path('docs/results')
 CARDS = RESULTS / 'cards'
 RELIABILITY, FAULTS = Path('docs/reliability.md'), Path(__file__).parent / 'results' / 'faults.csv'
 BLOCK = re.compile(r'(<!-- table: ([^>]+) -->\n).*?(<!-- end of table -->)', re.DOTALL)
-COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100'), ('Set12', 'BSD68')
+COLOUR, GREY = ('CBSD68', 'Kodak24', 'Urban100', 'McMaster'), ('Set12', 'BSD68')
 README_ROWS = {'tiny': 'spikerir_tiny_color25', 'small': 'spikerir_small_color25', 'fine': 'spikerir_fine_color25',
                'base': 'spikerir_base_color25', 'twin of fine': 'spikerir_fine_color25_twin', 'FFDNet': 'ffdnet_color'}
 NUMBER = re.compile(r'-|[\d,./]+( / [\d.]+| \([\d/]+\))?')
@@ -94,19 +94,18 @@ def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _table(scores: Iterable[Score], sets: Sequence[str]) -> str:
-    """A line a network, a column a set; costs are those on the first set."""
+    """A line a network, a column a set, also of a set that nobody had yet; costs are those on the first set."""
     by_name: dict[str, dict[str, Score]] = {}
     for score in scores:
         by_name.setdefault(score.name, {})[score.set] = score
-    sets = [name for name in sets if any(name in of for of in by_name.values())]
-    counts = {name: next(of[name].pictures for of in by_name.values() if name in of) for name in sets}
+    counts = {name: next((f' ({of[name].pictures})' for of in by_name.values() if name in of), '') for name in sets}
     lines = []
     for name, of in sorted(by_name.items(), key=lambda item: _place(item[0], item[1])):
         any_row = next(iter(of.values()))
         cost = next((of[one] for one in sets if one in of), any_row)
         lines.append([_shown(name), f'{int(any_row.params):,}' if any_row.params else '-', cost.nj_per_px or '-',
                       _firing_rate(cost), *(_quality(of[one]) if one in of else '-' for one in sets)])
-    return _markdown(['network', 'params', 'nJ/px', FIRING_RATE, *(f'{name} ({counts[name]})' for name in sets)],
+    return _markdown(['network', 'params', 'nJ/px', FIRING_RATE, *(f'{name}{counts[name]}' for name in sets)],
                      lines)
 
 

@@ -38,7 +38,8 @@ LEVELS = (5.0, 7.5, 10.0, 12.5, 15.0, 20.0, 25.0)
 HARM_DB = 0.05
 SHOWN = (1, 5, 15)
 """Places among the pairs of those that the sheet shows."""
-NAMES = ('spikerir_small_colorreal', 'spikerir_small_colorblind', 'spikerir_small_color15', 'dncnn_color_blind')
+NAMES = ('spikerir_small_colorreal', 'spikerir_base_colorreal', 'spikerir_small_colorblind', 'spikerir_small_color15',
+         'dncnn_color_blind')
 Pair = tuple[np.ndarray, np.ndarray]
 Restore = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

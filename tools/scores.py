@@ -2,7 +2,8 @@
 
 ``python tools/scores.py`` measures what the table lacks and then writes the tables of the pages. A row
 holds the checksum of its weights: rows of weights that no longer ship leave the table, and new weights are measured
-anew. ``--names`` and ``--sets`` measure some of it, ``--fresh`` measures again what the table has.
+anew. Sets that are not in ``--data`` are told and left out. ``--names`` and ``--sets`` measure some of it, ``--fresh``
+measures again what the table has.
 """
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from typing import Any
 import basicsr_snn  # noqa: F401 - before basicsr
 
 # isort: split
-from page import write_pages
+from page import COLOUR, GREY, write_pages
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from score_row import Score
@@ -31,8 +32,6 @@ from basicsr_snn.spiking.neurons.phase import phase_form
 from basicsr_snn.zoo.trained_network import TrainedNetwork, shipped_network
 
 TABLE = Path(__file__).with_name('results') / 'scores.csv'
-COLOUR_SETS = ('CBSD68', 'Kodak24', 'Urban100')
-GREY_SETS = ('Set12', 'BSD68')
 SIGMAS = (15, 25, 50)
 VIEWED = {'spikerir_small_color25': (2, 8), 'spikerir_small_gray25': (2, 8), 'spikerir_base_color25': (2,)}
 """On how many views of the first set's pictures some students are also measured: each costs one more time."""
@@ -62,7 +61,7 @@ def wanted(bm3d: bool) -> Iterator[tuple[str, int, int, Candidate]]:
     """What the page shows, as (set, sigma, channels, candidate): quick ones first."""
     last = [BM3DCandidate()] if bm3d else []
     for sigma in SIGMAS:
-        for sets, channels in ((COLOUR_SETS, 3), (GREY_SETS, 1)):
+        for sets, channels in ((COLOUR, 3), (GREY, 1)):
             rows = [row for row in zoo.rows() if _suits(row, channels, sigma)]
             shipped = [shipped_network(row.name) for row in rows]
             phased = [phase_coded(row) for row in rows if row.neuron == 'SignedILIF' and row.T == 1]
@@ -125,15 +124,18 @@ def write_table(scores: list[Score]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data', type=Path, default=Path('datasets'), help='folder of the sets (default: %(default)s)')
-    parser.add_argument('--sets', nargs='+', default=[*COLOUR_SETS, *GREY_SETS], help='only these')
+    parser.add_argument('--sets', nargs='+', default=[*COLOUR, *GREY], help='only these')
     parser.add_argument('--sigmas', nargs='+', type=int, default=list(SIGMAS), help='only these')
     parser.add_argument('--names', nargs='+', help='only these networks')
     parser.add_argument('--bm3d', action='store_true', help='BM3D too: four hours; its licence is non-commercial')
     parser.add_argument('--fresh', action='store_true', help='measure again what the table has')
     args = parser.parse_args()
-    jobs = [job for job in wanted(args.bm3d) if job[0] in args.sets and job[1] in args.sigmas
+    there = {name for name in args.sets if (args.data / name).is_dir()}
+    jobs = [job for job in wanted(args.bm3d) if job[0] in there and job[1] in args.sigmas
             and (args.names is None or job[3].name in args.names)]
     scores, console = read_table(), Console()
+    for name in sorted({*args.sets} - there):
+        console.print(f'{name} is left out: there is no folder {args.data / name}')
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
         overall = progress.add_task('rows', total=len(jobs))
         for name, sigma, channels, candidate in jobs:

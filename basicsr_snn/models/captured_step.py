@@ -52,8 +52,8 @@ class CapturedStep:
         self.device = next(net.parameters()).device
         self.convs = send_values(net, fused)
         if rate is not None and not self.convs:
-            raise UserError('a budget of accumulations was given to a network that does not send counts in one time step; '
-                            'leave it out.')
+            raise UserError('a budget of accumulations was given to a network that does not send counts in one time '
+                            'step; leave it out.')
         self.fft, self.rate, self.grad_clip = FFTLoss(fft_weight), rate, grad_clip
         self.lr, self.decay, self.mse_share = (torch.zeros((), device=self.device) for _ in range(3))
         self.operations = torch.full((), float(rate['target']) if rate else 0.0, device=self.device)

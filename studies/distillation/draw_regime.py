@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
-from plan import FIELDS, TWIN_ARM
+from matplotlib.figure import Figure
+from plan import FIELDS, TWIN_ARM, Plan
 from runs import HERE, read
 from scipy.stats import ttest_rel
 
@@ -21,6 +23,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # the backend comes first
 
 CONTROL = 'control'
+AT = ' at '
 SETTING = tuple(field for field in FIELDS if field not in ('arm', 'weight', 'seed'))
 Row = dict[str, str]
 Key = tuple[str, ...]
@@ -65,7 +68,18 @@ def settings(rows: Sequence[Row], points: Sequence[Row]) -> dict[Key, dict[str, 
 
 
 def _name(row: Row) -> str:
-    return row['arm'] + (f' at {row["weight"]}' if row['weight'] else '')
+    return row['arm'] + (f'{AT}{row["weight"]}' if row['weight'] else '')
+
+
+def weight_of(arm: Arm) -> str:
+    """The weight of an arm, where it is not its own."""
+    return arm.name.partition(AT)[2]
+
+
+def gains_of(arm: Arm, control: Arm) -> list[float]:
+    """Gain over the control of the same seed, in dB, of each seed that both have."""
+    seeds = sorted(arm.rows.keys() & control.rows.keys(), key=int)
+    return [one - other for one, other in zip(arm.scores(seeds), control.scores(seeds), strict=True)]
 
 
 def reached(curve: Sequence[Row], goal: float, of: str) -> float | None:
@@ -96,7 +110,7 @@ def line(arm: Arm, control: Arm) -> list[str]:
 def _against(arm: Arm, control: Arm, seeds: Sequence[str]) -> list[str]:
     if arm.name == CONTROL or not seeds:
         return ['-'] * 5
-    gains = [one - other for one, other in zip(arm.scores(seeds), control.scores(seeds), strict=True)]
+    gains = gains_of(arm, control)
     p = ttest_rel(arm.scores(seeds), control.scores(seeds)).pvalue if len(seeds) > 1 else None
     pace = statistics.fmean(float(arm.rows[seed]['seconds']) / float(control.rows[seed]['seconds']) for seed in seeds)
     return [f'{statistics.fmean(gains):+.3f}', '-' if p is None else f'{p:.3f}',
@@ -132,9 +146,10 @@ def title(key: Key) -> str:
 
 
 def draw(arms: dict[str, Arm], heading: str, file: Path) -> None:
-    """PSNR, firing rate and density of the potentials against steps: mean over seeds, and where the seeds lie."""
+    """PSNR, firing rate and density of the potentials against steps, of arms at their own weights: mean over seeds, and
+    where the seeds lie."""
     figure, panels = plt.subplots(1, 3, figsize=(15, 4.5))
-    for place, arm in enumerate(arms.values()):
+    for place, arm in enumerate(arm for arm in arms.values() if not weight_of(arm)):
         colour = 'black' if arm.name == CONTROL else f'C{place - 1}'
         for axes, of in zip(panels, ('val_psnr', 'firing_rate', 'membrane_density'), strict=True):
             _draw_line(axes, arm, of, colour)
@@ -161,6 +176,40 @@ def _draw_line(axes: plt.Axes, arm: Arm, of: str, colour: str) -> None:
                       color=colour, alpha=0.1, linewidth=0)
 
 
+def draw_weights(arms: dict[str, Arm], own: Mapping[str, float], heading: str, file: Path) -> None:
+    """Gain over the control against the weight, of each arm that was trained at several: mean, and each seed."""
+    figure = Figure(figsize=(7, 4.5))
+    axes = figure.subplots()
+    for place, name in enumerate(dict.fromkeys(arm.name.partition(AT)[0] for arm in arms.values() if weight_of(arm))):
+        of_weight: dict[float, list[float]] = defaultdict(list)
+        for arm in arms.values():
+            if arm.name.partition(AT)[0] == name:
+                of_weight[float(weight_of(arm) or own[name])] += gains_of(arm, arms[CONTROL])
+        weights = sorted(of_weight)
+        for weight in weights:
+            axes.plot([weight] * len(of_weight[weight]), of_weight[weight], '.', color=f'C{place}', alpha=0.4)
+        axes.plot(weights, [statistics.fmean(of_weight[weight]) for weight in weights], color=f'C{place}', label=name)
+    axes.axhline(0, color='black', linewidth=1)
+    axes.set(xscale='log', ylim=(-1, 0.4), xlabel='weight of the hint, or of the teacher\'s picture',
+             ylabel='gain over the control of the same seed, dB')
+    axes.set_title(heading, fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(file, dpi=100)
+
+
+def own_weights(arms: Mapping[str, Any]) -> dict[str, float]:
+    """The weight of the first hint, or of the teacher's picture, of each arm of a plan that has one."""
+    found = {}
+    for name, arm in arms.items():
+        distill = arm.get('distill', {})
+        hint = next(iter(distill.get('hints', [])), {'weight': distill.get('output', {}).get('loss_weight')})
+        if hint['weight'] is not None:
+            found[name] = float(hint['weight'])
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('plan', type=Path, nargs='?', default=HERE / 'binary.yml', help='default: %(default)s')
@@ -176,6 +225,9 @@ def main() -> None:
         plot = args.images / f'distillation_{name}.png'
         draw(arms, title(key), plot)
         parts.insert(1, f'![{title(key)}](../../{plot})\n')
+        if any(map(weight_of, arms.values())):
+            draw_weights(arms, own_weights(Plan(args.plan).content['arms']), title(key),
+                         args.images / f'distillation_{name}_weights.png')
     (HERE / f'{name}.md').write_text('\n'.join(parts), encoding='utf-8')
     print('\n'.join(parts))
 

@@ -87,4 +87,5 @@ def test_spikes_of_several_time_steps_are_trained_as_they_are():
     with torch.no_grad():
         loss = (net(noisy) - clean).abs().mean().item()
     step.run(1e-3, 0.5, 0.0)
-    assert step.convs == [] and step.read_log()['l_pix'] == pytest.approx(loss, rel=1e-5)
+    assert step.convs == []
+    assert step.read_log()['l_pix'] == pytest.approx(loss, rel=1e-5)

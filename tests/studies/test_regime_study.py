@@ -154,3 +154,15 @@ def test_gains_speed_and_cost_are_against_the_control_of_the_same_seed(tmp_path)
     assert of_hkd['seconds to it'] == '75 % (1 of 2 never)'
     draw_regime.draw(arms, 'x', tmp_path / 'x.png')
     assert (tmp_path / 'x.png').stat().st_size > 1000
+
+
+def test_gains_of_several_weights_are_drawn_with_the_own_one_of_the_plan(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr('matplotlib.axes.Axes.plot', lambda axes, x, y, *args, **how: drawn.append((x, y, how)))
+    rows = [result('control', 0, 27.0, 1), result('hkd', 0, 27.5, 1), {**result('hkd', 0, 26.0, 1), 'weight': '3.0'}]
+    (_, arms), = draw_regime.settings(rows, []).items()
+    own = draw_regime.own_weights({'control': {}, 'hkd': {'distill': {'hints': [{'weight': 0.12}]}},
+                                   'response': {'distill': {'output': {'loss_weight': 1.0}}}})
+    assert own == {'hkd': 0.12, 'response': 1.0}
+    draw_regime.draw_weights(arms, own, 'x', tmp_path / 'x.png')
+    assert drawn[-1][:2] == ([0.12, 3.0], [0.5, -1.0])

@@ -39,7 +39,7 @@ def test_networks_of_the_lists_can_be_built_and_begin_from_weights_that_ship(pla
     weights = yaml.safe_load(Path(plan['options']).read_text(encoding='utf-8'))['path'] if 'options' in plan else {}
     start = kit_training.start_of(plan, weights.get('pretrain_network_g'))
     if start is not None:
-        load_weights(net, start, strict=weights.get('strict_load_g', True))
+        load_weights(net, start, strict=plan.get('strict', weights.get('strict_load_g', True)))
 
 
 def test_pairs_are_drawn_as_a_training_draws_them(pictures):
