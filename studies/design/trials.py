@@ -25,7 +25,7 @@ import numpy as np
 import torch
 import yaml
 from basicsr.metrics import calculate_psnr
-from interventions import counts_at, scale_branches, set_counts, share_blocks
+from interventions import CHANGES, counts_at, scale_branches, set_counts, share_blocks, without_branches
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -41,9 +41,9 @@ TRAINED_ON, SCORED_ON = slice(0, 400), slice(400, 432)
 RECIPE: dict[str, Any] = {
     'steps': 1000, 'batch': 8, 'patch': 40, 'lr': 1e-3, 'threshold_lr': 1.0, 'warmup': 50, 'final_lr': 0.0,
     'betas': [0.9, 0.99], 'weight_decay': 0.0, 'clip': 1.0, 'loss': 'l1', 'ema': 0.0,
-    'score_at': [], 'pictures': 12, 'branches': 1.0, 'shared': False, 'counts': {},
+    'score_at': [], 'pictures': 12, 'branches': 1.0, 'shared': False, 'counts': {}, 'change': '',
 }
-"""Recipe of a trial that names nothing else. ``branches``, ``shared`` and ``counts`` (``{first step: D}``):
+"""Recipe of a trial that names nothing else. ``branches``, ``shared``, ``counts`` (``{first step: D}``) and ``change``:
 :mod:`interventions`."""
 COLUMNS = ('name', 'options', 'seed', 'steps', 'params', 'acs_per_px', 'macs_per_px', 'events_per_neuron', 'nj_per_px',
            'cpu_s_per_step', 'psnr_at', 'psnr', 'commit')
@@ -84,7 +84,7 @@ def _nchw(pixels: np.ndarray) -> Tensor:
 @torch.no_grad()
 def score(net: nn.Module, pictures: list[np.ndarray]) -> float:
     """Mean 8-bit PSNR of the folded network by the test protocol: the noise of seed 0 on each picture."""
-    folded, total = deployed(net), 0.0
+    folded, total = deployed(without_branches(net)), 0.0
     for picture in pictures:
         noisy = add_gaussian_noise(picture.astype(np.float32) / 255, SIGMA)
         restored = folded(_nchw(noisy[None]))[0].clamp(0, 1).mul(255).round().byte()
@@ -94,7 +94,7 @@ def score(net: nn.Module, pictures: list[np.ndarray]) -> float:
 
 @torch.no_grad()
 def count(net: nn.Module, pictures: list[np.ndarray]) -> EnergyReport:
-    folded = deployed(net)
+    folded = deployed(without_branches(net))
     with OperationCounter(folded) as counter:
         for picture in pictures:
             folded(_nchw(add_gaussian_noise(picture.astype(np.float32) / 255, SIGMA)[None]))
@@ -112,6 +112,9 @@ class Trial:
         scale_branches(self.net, recipe['branches'])
         if recipe['shared']:
             share_blocks(self.net)
+        if recipe['change']:
+            CHANGES[recipe['change']](self.net)
+            self.net.to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.net) if recipe['ema'] else self.net
         thresholds = [p for n, p in self.net.named_parameters() if 'log_threshold' in n]
         weights = [p for n, p in self.net.named_parameters() if 'log_threshold' not in n]

@@ -6,10 +6,20 @@ import torch
 import trials
 import yaml
 from conftest import REPOSITORY
-from interventions import counts_at, scale_branches, set_counts, share_blocks
+from interventions import (
+    CHANGES,
+    NOISE,
+    counts_at,
+    scale_branches,
+    set_counts,
+    share_blocks,
+    similar_mean,
+    without_branches,
+)
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import deployed
 
 
 def test_interventions_change_what_they_say_and_nothing_else():
@@ -46,3 +56,27 @@ def test_the_list_of_trials_runs_what_the_table_lacks(tmp_path):
 def test_every_trial_of_the_list_can_be_built():
     variants = yaml.safe_load((REPOSITORY / 'studies/design/variants.yml').read_text())
     assert len(list(trials.planned(variants, REPOSITORY / 'none.csv', pictures=None))) == len(variants) > 50
+
+
+def test_the_mean_of_what_is_similar_takes_noise_away_and_keeps_edges():
+    clean = torch.full((1, 3, 24, 24), 0.2)
+    clean[..., 12:] = 0.8
+    noisy = clean + NOISE * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    mean = similar_mean(noisy)
+    assert (mean - clean).square().mean() < 0.1 * NOISE ** 2
+    assert torch.allclose(similar_mean(clean), clean, atol=1e-3)
+
+
+@pytest.mark.parametrize('change', CHANGES)
+def test_a_changed_network_restores_and_learns_in_all_its_parts(change):
+    torch.manual_seed(0)
+    net = SpikerIR(channels=[4, 4], blocks=[1, 1])
+    plain, picture = sum(p.numel() for p in net.parameters()), torch.rand(1, 3, 16, 20)
+    CHANGES[change](net)
+    net(picture).square().mean().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    folded = without_branches(net)
+    parameters = sum(p.numel() for p in folded.parameters())
+    assert parameters - plain == {'similar': 3 * 4 * 9, 'haar': 4 * 4 * (4 - 9)}.get(change, 0)
+    with torch.no_grad():
+        assert torch.allclose(deployed(folded)(picture), net.eval()(picture), atol=1e-4)
