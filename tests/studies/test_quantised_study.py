@@ -6,6 +6,7 @@ from pathlib import Path
 import kit_training
 import numpy as np
 import pytest
+import rivals
 import torch
 import yaml
 from conftest import REPOSITORY
@@ -63,3 +64,20 @@ def test_rivals_have_the_layers_of_the_twin():
     weights = {name: value.shape for name, value in rival.state_dict().items() if 'neuron' not in name}
     assert weights == {name: value.shape for name, value in twin.state_dict().items()}
     assert {(n.lowest, n.highest) for n in rival.modules() if isinstance(n, LSQ)} == {(-32, 31), (0, 63)}
+
+
+@pytest.mark.usefixtures('registered')
+def test_rivals_are_priced_by_their_bits_and_those_that_ship_have_their_scores(tmp_path):
+    networks = {network.name: price for network, price in rivals.candidates(tmp_path)}
+    assert networks['twin, 6 bits (LSQ)'] > networks['twin, 5 bits (LSQ)'] > networks['twin, 4 bits (LSQ)'] > 0
+    assert networks[rivals.TWIN] == pytest.approx(0.2)
+    assert len(rivals.known_scores(rivals.TWIN)) == len(rivals.SETS)
+    assert rivals.known_scores('twin, 6 bits (LSQ)') == []
+
+
+def test_the_table_is_drawn(tmp_path):
+    lines = rivals.read_table()
+    assert {rivals.STUDENT, rivals.TWIN, 'twin, 6 bits (LSQ)'} <= {line.name for line in lines}
+    assert all(float(line.skipping) <= float(line.dense) for line in lines)
+    rivals.draw(lines, tmp_path / 'x.png')
+    assert (tmp_path / 'x.png').stat().st_size > 1000

@@ -1,6 +1,6 @@
 """What the quantised rivals reach, and what they cost, beside the student and its twin: ``results.csv`` and a picture.
 
-``python studies/quantised/score.py --weights OUT`` scores what ``train.py -o OUT`` brought back, on whole pictures by
+``python studies/quantised/rivals.py --weights OUT`` scores what ``train.py -o OUT`` brought back, on whole pictures by
 the test protocol at sigma 25; those of the student and its twin are in ``tools/results/scores.csv``. ``--draw`` draws
 ``docs/images/quantised.png`` from what the table has.
 """
@@ -37,6 +37,8 @@ PICTURE = ROOT / 'docs/images/quantised.png'
 SCORES = ROOT / 'tools/results/scores.csv'
 SETS = 'CBSD68', 'Kodak24', 'Urban100'
 STUDENT, TWIN = 'spikerir_fine_color25', 'spikerir_fine_color25_twin'
+SHOWN = {STUDENT: 'fine', f'{STUDENT}, phase-coded': 'fine, phase-coded', TWIN: 'twin, floats'}
+"""What networks are called in the picture."""
 SIGMA, COUNTED = 25, 8
 
 
@@ -108,14 +110,17 @@ def draw(lines: list[Line], file: Path) -> None:
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
     for line in lines:
-        spikes = line.name.startswith(STUDENT)
+        spikes, label = line.name.partition(',')[0] == STUDENT, SHOWN.get(line.name, line.name)
         energies, decibels = [float(line.dense), float(line.skipping)], float(line.cbsd68)
         axes.plot(energies, [decibels] * 2, 'o-' if spikes else 's-', color='tab:blue' if spikes else 'tab:orange')
-        axes.annotate(line.name.replace('spikerir_', '').replace('_color25', ''), (min(energies), decibels),
-                      xytext=(0, 6), textcoords='offset points', fontsize=9)
+        axes.annotate(label, (min(energies), decibels), xytext=(0, -15 if line.name == TWIN else 7),
+                      textcoords='offset points', fontsize=9)
     axes.set(xscale='log', xlabel='nJ a pixel: integers of few bits, sums of 32 bits (left end: zeros skipped)',
              ylabel='PSNR on CBSD68, sigma 25 (dB)')
-    axes.grid(alpha=0.3, which='both')
+    axes.set_xticks([3, 4, 5, 7, 10, 14, 20], labels=['3', '4', '5', '7', '10', '14', '20'], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.margins(y=0.12)
+    axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(file, dpi=100)
 
