@@ -74,7 +74,7 @@ def similar_mean(picture: Tensor, radius: int = 6, patch: int = 5, softness: flo
 
 
 class EvidenceStem(nn.Module):
-    """A stem that reads the picture and the mean of what is similar in it; it begins as the stem alone."""
+    """A stem that reads the picture and the mean of what is similar in it, the latter with weights that begin at 0."""
 
     def __init__(self, stem: nn.Conv2d) -> None:
         super().__init__()
