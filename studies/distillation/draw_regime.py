@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from plan import FIELDS, TWIN_ARM, Plan
 from runs import HERE, read
 from scipy.stats import ttest_rel
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # the backend comes first
 
 CONTROL = 'control'
 AT = ' at '
@@ -148,7 +145,8 @@ def title(key: Key) -> str:
 def draw(arms: dict[str, Arm], heading: str, file: Path) -> None:
     """PSNR, firing rate and density of the potentials against steps, of arms at their own weights: mean over seeds, and
     where the seeds lie."""
-    figure, panels = plt.subplots(1, 3, figsize=(15, 4.5))
+    figure = Figure(figsize=(15, 4.5))
+    panels = figure.subplots(1, 3)
     for place, arm in enumerate(arm for arm in arms.values() if not weight_of(arm)):
         colour = 'black' if arm.name == CONTROL else f'C{place - 1}'
         for axes, of in zip(panels, ('val_psnr', 'firing_rate', 'membrane_density'), strict=True):
@@ -161,10 +159,9 @@ def draw(arms: dict[str, Arm], heading: str, file: Path) -> None:
     figure.suptitle(heading, fontsize=10)
     figure.tight_layout()
     figure.savefig(file, dpi=100)
-    plt.close(figure)
 
 
-def _draw_line(axes: plt.Axes, arm: Arm, of: str, colour: str) -> None:
+def _draw_line(axes: Axes, arm: Arm, of: str, colour: str) -> None:
     by_step: dict[int, list[float]] = defaultdict(list)
     for curve in arm.curves.values():
         for point in curve:

@@ -23,7 +23,7 @@ class LSQ(Activation, nn.Module):
         bits: 2 to 8.
         signed: Whether half of the levels are negative; false: from 0 on, in the place of a ReLU.
         step: Initial step, > 0.
-        compile: Run the fused kernels.
+        compile: Train by the fused kernels.
 
     .. code-block:: yaml
 
@@ -43,4 +43,4 @@ class LSQ(Activation, nn.Module):
         self.log_step = nn.Parameter(torch.full((channels,), math.log(step)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return MembraneValues.apply(x, self.log_step.exp(), self.limits, self.compiled)[0]
+        return MembraneValues.apply(x, self.log_step.exp(), self.limits, self.compiled and self.training)[0]

@@ -22,6 +22,7 @@ from lsq import LSQ
 from matplotlib.figure import Figure
 from opponents import ADD_32_BIT_PJ, Cost, counted
 from rich.console import Console
+from scores import read_table as read_scores
 
 from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
@@ -34,7 +35,6 @@ from basicsr_snn.zoo.trained_network import TrainedNetwork, shipped_network
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name('results.csv')
 PICTURE = ROOT / 'docs/images/quantised.png'
-SCORES = ROOT / 'tools/results/scores.csv'
 SETS = 'CBSD68', 'Kodak24', 'Urban100'
 STUDENT, TWIN = 'spikerir_fine_color25', 'spikerir_fine_color25_twin'
 SHOWN = {STUDENT: 'fine', f'{STUDENT}, phase-coded': 'fine, phase-coded', TWIN: 'twin, floats'}
@@ -71,9 +71,7 @@ def candidates(weights: Path) -> Iterator[tuple[TrainedNetwork, float]]:
     yield shipped_network(TWIN), MULTIPLY_8_BIT_PJ
     for plan in yaml.safe_load(Path(__file__).with_name('trainings.yml').read_text(encoding='utf-8')):
         network = network_of(plan)
-        bits = network['neuron']['bits']
-        network['neuron'] = {**network['neuron'], 'compile': False}
-        file = weights / f'{plan["name"]}.pth'
+        bits, file = network['neuron']['bits'], weights / f'{plan["name"]}.pth'
         yield TrainedNetwork(f'twin, {bits} bits (LSQ)', network, file), integer_mac_pj(bits) - ADD_8_BIT_PJ
 
 
@@ -95,9 +93,8 @@ def scored(network: TrainedNetwork, multiply_pj: float, data: Path) -> Iterator[
 
 def known_scores(network: str) -> list[str]:
     """PSNR of a network that ships, of each set; nothing for another."""
-    with SCORES.open(newline='') as file:
-        rows = [row for row in csv.DictReader(file) if row['name'] == network and row['sigma'] == str(SIGMA)]
-    return [row['psnr'] for name in SETS for row in rows if row['set'] == name]
+    return [score.psnr for name in SETS for score in read_scores()
+            if (score.set, score.sigma, score.name) == (name, SIGMA, network)]
 
 
 def read_table() -> list[Line]:
