@@ -1,4 +1,8 @@
-"""Ternary weights: -1, 0 or 1 times one scale a layer (TWN, arXiv 1605.04711), in two bits each."""
+"""Ternary weights: -1, 0 or 1 times a scale, in two bits each.
+
+The rule is that of TWN (arXiv 1605.04711); each output channel has a scale of its own, as in XNOR-Net (arXiv
+1603.05279), which multiplies the finished sum and so costs as much as one scale for a layer.
+"""
 from __future__ import annotations
 
 import operator
@@ -10,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 THRESHOLD = 0.7
-"""Weights below this share of the layer's mean magnitude become 0 (TWN)."""
+"""Weights below this share of the mean magnitude of their output channel become 0 (TWN)."""
 
 WEIGHTS_A_BYTE = 4
 
@@ -19,15 +23,17 @@ def ternarise(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Ternary form of a layer's weights.
 
     Args:
-        weight: Any shape.
+        weight: (O, ...), output channels first.
 
     Returns:
-        Codes -1, 0, 1 (int8, the shape of ``weight``) and the scale (float32 scalar): the mean magnitude of the weights
-        that are not 0. Applied to ``codes * scale`` it gives the same codes and scale again.
+        Codes -1, 0, 1 (int8, the shape of ``weight``) and the scales (float32, (O, 1, ...)): the mean magnitude of the
+        weights of an output channel that are not 0. Applied to ``codes * scale`` it gives the same codes and scales
+        again, also where ``scale`` is one number for the whole layer, as older files have it.
     """
     magnitude = weight.detach().double().abs()  # sums of equal float32 are exact in float64
-    kept = magnitude > THRESHOLD * magnitude.mean()
-    scale = (magnitude * kept).sum() / kept.sum().clamp_min(1)
+    of_channel = tuple(range(1, weight.dim()))
+    kept = magnitude > THRESHOLD * magnitude.mean(of_channel, keepdim=True)
+    scale = (magnitude * kept).sum(of_channel, keepdim=True) / kept.sum(of_channel, keepdim=True).clamp_min(1)
     return (weight.detach().sign() * kept).to(torch.int8), scale.float()
 
 

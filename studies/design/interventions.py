@@ -60,17 +60,23 @@ def similar_mean(picture: Tensor, radius: int = 6, patch: int = 5, softness: flo
     """Non-local mean (Buades et al., CVPR 2005) of noisy pictures (N, C, H, W): of each pixel those within ``radius``,
     by how much their patches differ beyond the noise. The pixel itself weighs as much as the most similar one."""
     height, width = picture.shape[-2:]
-    padded = F.pad(picture, [radius] * 4, mode='reflect')
+    edge = patch // 2
+    padded = F.pad(picture.contiguous(), [radius + edge] * 4, mode='reflect')
+    tall, wide = height + 2 * edge, width + 2 * edge
+    here = padded[..., radius:radius + tall, radius:radius + wide]
     total, weights, most = torch.zeros_like(picture), torch.zeros_like(picture[:, :1]), torch.zeros_like(picture[:, :1])
     for top, left in product(range(2 * radius + 1), repeat=2):
         if top == left == radius:
             continue
-        other = padded[..., top:top + height, left:left + width]
-        distance = F.avg_pool2d((picture - other).square().mean(1, keepdim=True), patch, 1, patch // 2,
-                                count_include_pad=False)
-        weight = torch.exp(-(distance - 2 * NOISE ** 2).clamp_min(0) / (softness * NOISE) ** 2)
-        total, weights, most = total + weight * other, weights + weight, torch.maximum(most, weight)
-    return (total + most * picture) / (weights + most).clamp_min(1e-6)
+        other = padded[..., top:top + tall, left:left + wide]
+        rows = (here - other).square_().mean(1, keepdim=True)
+        rows = sum(rows[..., row:row + height, :] for row in range(1, patch)) + rows[..., :height, :]
+        distance = sum(rows[..., column:column + width] for column in range(1, patch)) + rows[..., :width]
+        beyond = distance.div_(patch ** 2).sub_(2 * NOISE ** 2).clamp_min_(0)
+        weight = beyond.mul_(-1 / (softness * NOISE) ** 2).exp_()
+        total.addcmul_(weight, other[..., edge:edge + height, edge:edge + width])
+        weights, most = weights.add_(weight), torch.maximum(most, weight, out=most)
+    return total.addcmul_(most, picture).div_(weights.add_(most).clamp_min_(1e-6))
 
 
 class EvidenceStem(nn.Module):
@@ -81,6 +87,7 @@ class EvidenceStem(nn.Module):
         self.conv = nn.Conv2d(2 * stem.in_channels, stem.out_channels, 3, padding=1)
         with torch.no_grad():
             self.conv.weight.zero_()[:, :stem.in_channels] = stem.weight
+            self.conv.bias.copy_(stem.bias)
 
     def forward(self, picture: Tensor) -> Tensor:
         return self.conv(torch.cat([picture, similar_mean(picture)], 1))

@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import basicsr_snn  # noqa: F401 - before spikingjelly and basicsr
@@ -35,16 +36,20 @@ from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.noise import add_gaussian_noise
 from basicsr_snn.inference.calling import deployed
+from basicsr_snn.zoo.weights import load_weights
 
 SIGMA = 25
+LEVELS = (15, 25, 50)
 TRAINED_ON, SCORED_ON = slice(0, 400), slice(400, 432)
 RECIPE: dict[str, Any] = {
     'steps': 1000, 'batch': 8, 'patch': 40, 'lr': 1e-3, 'threshold_lr': 1.0, 'warmup': 50, 'final_lr': 0.0,
     'betas': [0.9, 0.99], 'weight_decay': 0.0, 'clip': 1.0, 'loss': 'l1', 'ema': 0.0,
-    'score_at': [], 'pictures': 12, 'branches': 1.0, 'shared': False, 'counts': {}, 'change': '',
+    'score_at': [], 'pictures': 12, 'branches': 1.0, 'shared': False, 'counts': {}, 'change': '', 'blind': False,
+    'start': '',
 }
 """Recipe of a trial that names nothing else. ``branches``, ``shared``, ``counts`` (``{first step: D}``) and ``change``:
-:mod:`interventions`."""
+:mod:`interventions`. ``blind``: each crop with noise of a level of its own, 5 to 55, and scores at the mean of 15, 25
+and 50; a network that reads a fourth channel is told the level in it. ``start``: weights that it begins with."""
 COLUMNS = ('name', 'options', 'seed', 'steps', 'params', 'acs_per_px', 'macs_per_px', 'events_per_neuron', 'nj_per_px',
            'cpu_s_per_step', 'psnr_at', 'psnr', 'commit')
 SAVE_EVERY = 500
@@ -63,8 +68,9 @@ class Pictures:
         self.train = [source.read(i) for i in range(len(source.names))[TRAINED_ON]]
         self.val = [source.read(i) for i in range(len(source.names))[SCORED_ON]]
 
-    def batch(self, seed: int, step: int, count: int, patch: int) -> tuple[Tensor, Tensor]:
-        """Noisy and clean crops (N, 3, patch, patch), the same for one seed and step; noise not clipped."""
+    def batch(self, seed: int, step: int, count: int, patch: int, blind: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Noisy and clean crops (N, 3, patch, patch) and their levels of noise (N, 1, 1, 1) on the 0..1 scale, the same
+        for one seed and step; noise not clipped."""
         rng = np.random.default_rng((seed, step))
         crops = []
         for _ in range(count):
@@ -73,31 +79,39 @@ class Pictures:
             crop = np.rot90(picture[top:top + patch, left:left + patch], int(rng.integers(4)))
             crops.append(crop[:, ::-1] if rng.integers(2) else crop)
         clean = np.stack(crops).astype(np.float32) / 255
-        noisy = clean + rng.standard_normal(clean.shape, dtype=np.float32) * (SIGMA / 255)
-        return _nchw(noisy), _nchw(clean)
+        levels = rng.uniform(5, 55, (count, 1, 1, 1)) if blind else np.full((count, 1, 1, 1), SIGMA)
+        levels = levels.astype(np.float32) / 255
+        noisy = clean + rng.standard_normal(clean.shape, dtype=np.float32) * levels
+        return _nchw(noisy), _nchw(clean), torch.from_numpy(levels)
 
 
 def _nchw(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)  # channels last in memory
 
 
+def given(net: SpikerIR, noisy: Tensor, levels: Tensor) -> Tensor:
+    """What a network reads: noisy pictures, and their level as one more channel if it has one for it."""
+    return torch.cat([noisy, levels.expand_as(noisy[:, :1])], 1) if net.in_ch > noisy.shape[1] else noisy
+
+
 @torch.no_grad()
-def score(net: nn.Module, pictures: list[np.ndarray]) -> float:
+def score(net: SpikerIR, pictures: list[np.ndarray], sigma: float = SIGMA) -> float:
     """Mean 8-bit PSNR of the folded network by the test protocol: the noise of seed 0 on each picture."""
     folded, total = deployed(without_branches(net)), 0.0
     for picture in pictures:
-        noisy = add_gaussian_noise(picture.astype(np.float32) / 255, SIGMA)
-        restored = folded(_nchw(noisy[None]))[0].clamp(0, 1).mul(255).round().byte()
-        total += calculate_psnr(restored.permute(1, 2, 0).numpy(), picture, crop_border=0)
+        noisy = _nchw(add_gaussian_noise(picture.astype(np.float32) / 255, sigma)[None])
+        restored = folded(given(net, noisy, torch.full((1, 1, 1, 1), sigma / 255)))[0].clamp(0, 1).mul(255).round()
+        total += calculate_psnr(restored.byte().permute(1, 2, 0).numpy(), picture, crop_border=0)
     return total / len(pictures)
 
 
 @torch.no_grad()
-def count(net: nn.Module, pictures: list[np.ndarray]) -> EnergyReport:
+def count(net: SpikerIR, pictures: list[np.ndarray]) -> EnergyReport:
     folded = deployed(without_branches(net))
     with OperationCounter(folded) as counter:
         for picture in pictures:
-            folded(_nchw(add_gaussian_noise(picture.astype(np.float32) / 255, SIGMA)[None]))
+            noisy = _nchw(add_gaussian_noise(picture.astype(np.float32) / 255, SIGMA)[None])
+            folded(given(net, noisy, torch.full((1, 1, 1, 1), SIGMA / 255)))
     return counter.report()
 
 
@@ -109,6 +123,8 @@ class Trial:
         self.name, self.network, self.recipe, self.seed, self.pictures = name, network, recipe, seed, pictures
         torch.manual_seed(seed)
         self.net = SpikerIR(**network).to(memory_format=torch.channels_last)
+        if recipe['start']:
+            load_weights(self.net, Path(recipe['start']))
         scale_branches(self.net, recipe['branches'])
         if recipe['shared']:
             share_blocks(self.net)
@@ -132,12 +148,13 @@ class Trial:
 
     def train_step(self) -> None:
         recipe = self.recipe
-        noisy, clean = self.pictures.batch(self.seed, self.step, recipe['batch'], recipe['patch'])
+        noisy, clean, levels = self.pictures.batch(self.seed, self.step, recipe['batch'], recipe['patch'],
+                                                   recipe['blind'])
         start = time.process_time()
         self.follow_counts(self.step)
         for group in self.optimizer.param_groups:
             group['lr'] = self.learning_rate() * group['factor']
-        loss = LOSSES[recipe['loss']](self.net(noisy) - clean)
+        loss = LOSSES[recipe['loss']](self.net(given(self.net, noisy, levels)) - clean)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if recipe['clip']:
@@ -166,7 +183,7 @@ class Trial:
         while self.step < self.recipe['steps']:
             self.train_step()
             if self.step in score_at:
-                self.scores[self.step] = round(float(score(self.mean, val)), 3)
+                self.scores[self.step] = round(self.score(val), 3)
             if self.step % SAVE_EVERY == 0 or self.step == self.recipe['steps']:
                 torch.save(self.state(), file)
         report = count(self.mean, val[:2])
@@ -175,7 +192,11 @@ class Trial:
                 'acs_per_px': round(report.acs_per_px), 'macs_per_px': round(report.macs_per_px),
                 'events_per_neuron': round(report.firing_rate, 3), 'nj_per_px': round(report.energy_nj_px(), 1),
                 'cpu_s_per_step': round(self.seconds / self.step, 4), 'psnr_at': json.dumps(self.scores),
-                'psnr': round(float(score(self.mean, val)), 3), 'commit': current_commit()}
+                'psnr': round(self.score(val), 3), 'commit': current_commit()}
+
+    def score(self, pictures: list[np.ndarray]) -> float:
+        levels = LEVELS if self.recipe['blind'] else (SIGMA,)
+        return fmean(score(self.mean, pictures, level) for level in levels)
 
     def state(self) -> dict[str, Any]:
         return {'net': self.net.state_dict(), 'mean': self.mean.state_dict(), 'optimizer': self.optimizer.state_dict(),

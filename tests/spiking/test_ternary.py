@@ -19,15 +19,16 @@ from basicsr_snn.spiking.ternary import (
     parameters_of,
     ternarise,
     unpack,
+    unpacked_state,
 )
 from basicsr_snn.zoo.weights import load_weights
 
 
 def test_codes_and_scale_are_those_of_the_rule():
-    weight = torch.tensor([0.9, -0.1, 0.5, -0.6, 0.0, 0.3])
-    codes, scale = ternarise(weight)  # mean magnitude 0.4, threshold 0.28
-    assert codes.tolist() == [1, 0, 1, -1, 0, 1]
-    assert scale.item() == pytest.approx((0.9 + 0.5 + 0.6 + 0.3) / 4)
+    weight = torch.tensor([[0.9, -0.1, 0.5, -0.6, 0.0, 0.3], [9.0, -1.0, 5.0, -6.0, 0.0, 2.0]])
+    codes, scale = ternarise(weight)  # mean magnitudes 0.4 and 3.83, thresholds 0.28 and 2.68
+    assert codes.tolist() == [[1, 0, 1, -1, 0, 1], [1, 0, 1, -1, 0, 0]]
+    assert scale.flatten().tolist() == pytest.approx([(0.9 + 0.5 + 0.6 + 0.3) / 4, (9 + 5 + 6) / 3])
 
 
 def test_ternary_weights_stay_as_they_are():
@@ -37,10 +38,21 @@ def test_ternary_weights_stay_as_they_are():
     assert torch.equal(scale_again, scale)
 
 
+def test_files_with_one_scale_a_layer_give_the_same_weights():
+    net = SpikerIR(size='tiny', weights='ternary')
+    state, layer = packed_state(net.state_dict(), net), 'encoder.0.0.body.0.conv'
+    state[f'{layer}.scale'] = torch.tensor(0.03)
+    kept = unpack(state[f'{layer}.codes'], net.get_submodule(layer).weight_shape).float() * 0.03
+    net.load_state_dict(unpacked_state(state, net))
+    deployed(net)
+    codes, scale = ternarise(net.get_submodule(layer).weight)
+    assert torch.equal(codes * scale, kept)
+
+
 def test_an_empty_layer_is_no_division_by_zero():
     codes, scale = ternarise(torch.zeros(3, 3))
     assert codes.abs().sum() == 0
-    assert scale == 0
+    assert scale.abs().sum() == 0
 
 
 def test_gradient_goes_straight_through():
