@@ -34,7 +34,8 @@ README_SET, README_SIGMA, RIVAL = 'CBSD68', 25, 'ffdnet_color'
 STUDIES = Path(__file__).parents[1] / 'studies'
 PRUNING, SEARCH = STUDIES / 'pruning/results.csv', STUDIES / 'search/results.csv'
 TRIALS_SHOWN = 8
-REAL_NOISE = ('real pairs', 'pictures that need nothing')
+REAL_NOISE = {'real pairs': 'pairs', 'grey pairs': 'grey pairs', 'pictures that need nothing': ''}
+"""Tables of ``tools/real_noise.py``, and the part of its lines that each shows; the last shows all others."""
 PHASE, VIEWS = ', phase-coded', re.compile(r', (\d) views$')
 FIRING_RATE = 'firing rate'
 """Heading of the column of unit spikes for each neuron and picture, over all time steps."""
@@ -211,8 +212,10 @@ def _search_table() -> str:
 def _real_noise_table(name: str) -> str:
     """What ``tools/real_noise.py`` measured: a line a restorer."""
     with (FAULTS.parent / 'real_noise.csv').open(encoding='utf-8') as file:
-        lines = [line for line in csv.DictReader(file) if (line['part'] == 'pairs') == (name == 'real pairs')]
-    if name == 'real pairs':
+        part = REAL_NOISE[name]
+        lines = [line for line in csv.DictReader(file)
+                 if (line['part'] == part if part else line['part'] not in REAL_NOISE.values())]
+    if part:
         return _markdown(['restorer', 'pairs', 'PSNR', 'worst change', 'pictures that lost more than 0.05'],
                          [[line['name'], line['pictures'], line['psnr'], line['least_gain'], line['worse']]
                           for line in lines])

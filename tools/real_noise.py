@@ -1,15 +1,17 @@
 """How networks do on photographs: real pairs of PolyU that nothing was trained on, and pictures that need nothing.
 
-``python tools/real_noise.py`` measures ``tools/results/real_noise.csv`` anew and writes the table of
-``docs/results/real-noise.md``. ``--names`` adds networks to the ones that are compared anyway.
+``python tools/real_noise.py`` measures ``tools/results/real_noise.csv`` anew and writes the tables of
+``docs/results/real-noise.md``. ``--names`` adds networks to the ones that are compared anyway; ``--grey`` measures grey
+photographs alone and leaves the other lines as they are.
 """
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, cast
 
 import basicsr_snn  # before basicsr
 
@@ -35,6 +37,11 @@ SEEN = ('classroom', 'toy', 'waterhouse')
 """Scenes among these that other cameras show in the training: left out."""
 LEVELS = (5.0, 7.5, 10.0, 12.5, 15.0, 20.0, 25.0)
 """Of which FFDNet is told the one that suits each picture best, as only who has the truth can."""
+GREY = 'grey pairs'
+GREY_WAYS: dict[str, dict[str, Any]] = {
+    'denoise': {}, 'denoise -n spikerir_base_colorreal': {'name': 'spikerir_base_colorreal'},
+    'denoise --sigma 10': {'sigma': 10}, 'denoise --sigma 15': {'sigma': 15}}
+"""Commands, and the arguments of ``basicsr_snn.denoise`` that do the same."""
 HARM_DB = 0.05
 SHOWN = (1, 5, 15)
 """Places among the pairs of those that the sheet shows."""
@@ -49,7 +56,7 @@ class Line:
     """A restorer on the pictures of one part of the table.
 
     Attributes:
-        part: ``pairs`` or a kind of pictures that need nothing.
+        part: ``pairs``, ``grey pairs`` or a kind of pictures that need nothing.
         name: The restorer.
         pictures: How many.
         psnr: Mean PSNR in dB against the truth, of 8-bit pictures.
@@ -71,6 +78,11 @@ def real_pairs(folder: Path, subset: tuple[int, int]) -> list[Pair]:
     items = (dataset[place] for place in range(len(dataset)))
     return [(_stored(item['lq']), _stored(item['gt'])) for item in items
             if not any(scene in item['gt_path'] for scene in SEEN)]
+
+
+def in_grey(pairs: Sequence[Pair]) -> list[Pair]:
+    """The luminance of pairs, (H, W) uint8."""
+    return [cast('Pair', tuple(to_channels(one, 1, 'PolyU')[..., 0] for one in pair)) for pair in pairs]
 
 
 def _stored(picture: torch.Tensor) -> np.ndarray:
@@ -153,18 +165,35 @@ def line(part: str, name: str, pairs: Sequence[Pair], restored: Restore) -> Line
     return Line(part, name, len(pairs), float(np.mean(after)), float(np.min(gains)), worse)
 
 
+def measure_grey(pairs: Sequence[Pair]) -> Iterator[Line]:
+    yield line(GREY, 'as it is', pairs, lambda picture, truth: picture)
+    for command, told in GREY_WAYS.items():
+        yield line(GREY, command, pairs, lambda picture, truth, told=told: basicsr_snn.denoise(picture, **told))
+
+
 def measure(args: argparse.Namespace) -> Iterator[Line]:
-    parts = [('pairs', real_pairs(args.pairs, TEST_PAIRS)), *clean_pictures(args.clean)]
+    pairs = real_pairs(args.pairs, TEST_PAIRS)
+    yield from measure_grey(in_grey(pairs))
+    if args.grey:
+        return
+    parts = [('pairs', pairs), *clean_pictures(args.clean)]
     for name, restored in restorers([*NAMES, *args.names]):
         for part, pairs in parts:
             if part == 'pairs' or not name.startswith('ffdnet') and name != 'as it is' or 'JPEG' in part:
                 yield line(part, name, pairs, restored)
 
 
-def write(lines: Sequence[Line]) -> None:
+def read_others() -> list[dict[str, str]]:
+    """The lines of the table that are not of grey photographs."""
+    with TABLE.open(newline='', encoding='utf-8') as file:
+        return [row for row in csv.DictReader(file) if row['part'] != GREY]
+
+
+def write(lines: Sequence[Line], others: Sequence[Mapping[str, str]] = ()) -> None:
     with TABLE.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow([one.name for one in fields(Line)])
+        writer.writerows(row.values() for row in others)
         writer.writerows([one.part, one.name, one.pictures, f'{one.psnr:.2f}', f'{one.least_gain:.2f}', one.worse]
                          for one in lines)
     page = RESULTS / 'real-noise.md'
@@ -176,13 +205,14 @@ def main() -> None:
     parser.add_argument('--pairs', type=Path, default=Path('datasets/PolyU'), help='(default: %(default)s)')
     parser.add_argument('--clean', type=Path, default=Path('datasets/BSD432'), help='(default: %(default)s)')
     parser.add_argument('--names', nargs='*', default=[], help='shipped networks or weight files to compare, too')
+    parser.add_argument('--grey', action='store_true', help='grey photographs alone')
     parser.add_argument('--sheet', type=Path, metavar='F.jpg', help='draw some pairs, restored')
     args = parser.parse_args()
     console, lines = Console(width=160), []
     for one in measure(args):
         lines.append(one)
         console.print(f'{one.part}: {one.name} {one.psnr:.2f} dB, worst {one.least_gain:+.2f}, worse {one.worse}')
-    write(lines)
+    write(lines, read_others() if args.grey else ())
     if args.sheet:
         student = by_network(basicsr_snn.load(NAMES[0]))
         draw_sheet(real_pairs(args.pairs, TEST_PAIRS), student, args.sheet)
