@@ -227,6 +227,24 @@ def test_resumed_by_another_number_of_processes(runs, tmp_path, monkeypatch, beg
     np.testing.assert_allclose(loss_curves(tmp_path, begun), loss_curves(runs, resumed)[4:], rtol=2e-4)
 
 
+@two_processes
+@pytest.mark.parametrize('kind', ['GradientRewiring', 'MagnitudePruning'])
+def test_two_processes_prune_like_one(root, kind):
+    def pruning(name: str, batch_size: int) -> dict:
+        opt = options(root, batch_size_per_gpu=batch_size) | {'name': name, 'model_type': 'SNNModel'}
+        opt['network_g'] = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1],
+                            'neuron': {'type': 'relu'}}  # a spike more or less would hide what is compared
+        opt['train']['pruning'] = {'type': kind, 'sparsity': 0.5, 'end_iter': 3, 'keep': ['stem', 'head']}
+        return opt
+
+    one = trained(root, pruning('one', 2))
+    trained_by_two(root, pruning('two', 1))
+    two = saved(root, 'two')
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6)
+    weight = two['params.decoder.0.0.body.0.conv.weight']
+    assert 0.45 < float((weight == 0).float().mean()) < 0.55
+
+
 @pytest.fixture
 def signal_at(monkeypatch):
     """Send this process a signal in the middle of an iteration (optimiser stepped, average not yet updated)."""
