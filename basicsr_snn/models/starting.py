@@ -14,6 +14,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, spiking_convs
 from basicsr_snn.spiking.neurons.coded_counts import CodedCounts
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
+from basicsr_snn.spiking.ternary import unpacked_state
 
 SHARE, SHARE_OF_HEAD = 0.4, 0.1
 """Thresholds in standard deviations. A signed count of 0.4 emits two spikes a neuron on Gaussian input; the head's
@@ -41,6 +42,7 @@ def start_from_twin(net: SpikerIR, twin: Mapping[str, Tensor], noisy: Tensor, sh
     Raises:
         UserError: Weights of another network, or a neuron whose thresholds cannot be fitted.
     """
+    twin = unpacked_state(twin, net)
     _refuse_others(net, twin, fitted=(THRESHOLD, BIAS_CURRENT))
     own = net.state_dict()
     net.load_state_dict({**own, **{name: value for name, value in twin.items() if name in own}})
@@ -89,7 +91,7 @@ def fit_worth_of_spikes(net: SpikerIR, noisy: Tensor) -> None:
         rest = wanted.mean(dims) - worth * spikes.mean(dims)
         if layer.conv.bias is not None:
             layer.conv.bias.add_(layer.conv.weight.sum((2, 3)) @ rest)
-        layer.conv.weight.mul_(worth.view(1, -1, 1, 1))
+        layer.scale_weights(worth.view(1, -1, 1, 1))
 
     with _each_called_before(spiking_convs(net), fit):
         net.train()(noisy)
@@ -183,6 +185,7 @@ def start_from_counts(net: SpikerIR, counting: Mapping[str, Tensor]) -> None:
             raise UserError('counts become spikes of a binary neuron without leak, but the student has '
                             f'{" ".join(str(neuron).split())}; write neuron: {{type: SignedILIF, D: 1, '
                             'lowest: 0, decay: 1.0} and no hidden or stages.')
+    counting = unpacked_state(counting, net)
     _refuse_others(net, counting)
     net.load_state_dict({name: tensor + math.log(net.T) if name.endswith(THRESHOLD) else tensor
                          for name, tensor in counting.items()})
@@ -206,6 +209,7 @@ def start_from_smaller(net: SpikerIR, trained: Mapping[str, Tensor], noisy: Tens
     if not net.state_dict().keys() & trained.keys():
         raise UserError(f'the weights have no name in common with those of this student, but {_first(trained)}; give '
                         'the weights of a SpikerIR.')
+    trained = unpacked_state(trained, net)
     copy_common_channels(net, trained)
     fit_thresholds(net, noisy, share, share, begin_as_identity(net, trained))
 
@@ -224,8 +228,9 @@ def begin_as_identity(net: nn.Module, trained: Mapping[str, Tensor]) -> list[Spi
     new = [spiking_convs(block) for name, block in net.named_modules()
            if isinstance(block, SpikingBlock) and f'{name}.body.0.conv.weight' not in trained]
     for layers in new:
-        for parameter in layers[-1].conv.parameters():
-            nn.init.zeros_(parameter)
+        for parameter in (layers[-1].conv.weight, layers[-1].conv.bias):
+            if parameter is not None:
+                nn.init.zeros_(parameter)
     return [layer for layers in new for layer in layers]
 
 

@@ -63,8 +63,14 @@ class SpikingConv(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels) if norm == 'bn' else nn.Identity()
         self.amplitude_folded = False
         self.fits_bytes = self.neuron.is_spiking and self.neuron.max_count <= torch.iinfo(torch.int8).max
-        with torch.no_grad():
-            self.conv.weight.mul_(gain)
+        self.scale_weights(gain)
+
+    @torch.no_grad()
+    def scale_weights(self, factor: float | Tensor) -> None:
+        """Multiply the weights, in their training form."""
+        self.conv.weight.mul_(factor)
+        if isinstance(self.conv, TernaryConv2d):
+            self.conv.fit_scales()
 
     def forward(self, x: Tensor) -> Tensor:
         if self.sends_values and self.training:
