@@ -88,6 +88,9 @@ def _newest_whole_state(opt: dict[str, Any]) -> dict[str, Any] | None:
     if files:
         raise UserError(f'--auto_resume found {len(files)} checkpoints in {folder}, but a whole one is needed; restore '
                         'one, or leave --auto_resume out to start anew (the folder is kept under another name).')
+    if Path(opt['path']['models']).is_dir():
+        _tell(f'--auto_resume found no checkpoint in {folder}: the training begins anew, and the earlier one is kept '
+              'under another name. Checkpoints are saved every logger: save_checkpoint_freq iterations.')
     return None
 
 

@@ -57,8 +57,9 @@ def seed_items_of_other_sets(upstream: Callable[[dict[str, Any]], Any], opt: dic
 def require_pictures(dataset: Any) -> None:
     """Raise a ``UserError`` for a data set that holds nothing, as BasicSR's own of an empty folder do."""
     if not len(dataset):
-        name = (dataset.dataset if isinstance(dataset, SeededItems) else dataset).opt['name']
-        raise UserError(f'{name} holds no pictures: give a folder that does.')
+        opt = (dataset.dataset if isinstance(dataset, SeededItems) else dataset).opt
+        folder = opt.get('dataroot_gt') or opt.get('dataroot_lq') or 'where it looks'
+        raise UserError(f'the dataset {opt["name"]} found no pictures in {folder}: give a folder that holds some.')
 
 
 def _check_persistent_workers(train: dict[str, Any]) -> None:

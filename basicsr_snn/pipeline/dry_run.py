@@ -30,6 +30,7 @@ from basicsr_snn.pipeline.option_files import parse_checked_options, read_option
 from basicsr_snn.pipeline.run import pipeline_arguments
 from basicsr_snn.pipeline.untrained import UNTRAINED, names_weights
 from basicsr_snn.pipeline.validation_pictures import read_pictures
+from basicsr_snn.plugins.importing import place_in_own_code
 from basicsr_snn.plugins.installed import import_plugins
 from basicsr_snn.plugins.own_modules import KEY, import_own_modules
 from basicsr_snn.zoo.trained_network import TrainedNetwork
@@ -113,8 +114,10 @@ def _tried(what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f'{what[0].upper()}{what[1:]} fails with {type(error).__name__}: {one_line(error)}; correct '
-                        'what the option file says of it.') from error
+        own = place_in_own_code(error)
+        where, there = (f' ({own})', 'that line, or ') if own else ('', '')
+        raise UserError(f'{what[0].upper()}{what[1:]} fails with {type(error).__name__}: {one_line(error)}{where}; '
+                        f'correct {there}what the option file says of it.') from error
 
 
 def _training_sets(options: dict[str, Any]) -> dict[str, Any]:

@@ -133,6 +133,19 @@ def keep_datasets(options: dict[str, Any], names: Iterable[str]) -> None:
     options['datasets'] = {known[name]: options['datasets'][known[name]] for name in names}
 
 
+def leave_out_training_sets(options: dict[str, Any]) -> None:
+    """Leave only what a network is scored on in parsed options, also in those of a training.
+
+    Raises:
+        UserError: There is nothing else.
+    """
+    scored = {phase: block for phase, block in options['datasets'].items() if phase.split('_')[0] != 'train'}
+    if not scored:
+        raise UserError('datasets has pictures to train on only; add a val: or test_1: block with the pictures to test '
+                        'on.')
+    options['datasets'] = scored
+
+
 def network_of_option_file(file: str | Path) -> TrainedNetwork:
     """The network of an option file, with the weights that the file names.
 

@@ -17,7 +17,7 @@ from basicsr.utils import logger as basicsr_logger
 from basicsr_snn.compat.replacing import replaced
 from basicsr_snn.errors import MachineError, UserError
 from basicsr_snn.pipeline.machine_errors import errors_of_machine_in_sentences
-from basicsr_snn.pipeline.option_files import keep_datasets, parse_checked_options
+from basicsr_snn.pipeline.option_files import keep_datasets, leave_out_training_sets, parse_checked_options
 from basicsr_snn.pipeline.processes import watched_processes
 from basicsr_snn.pipeline.run_lock import one_run_of_a_name
 from basicsr_snn.pipeline.stopping import stoppable_training
@@ -77,7 +77,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
 
     Args:
         argv: ``-opt X.yml [--launcher pytorch] [--force_yml k:k=v ...]``; ``None``: the command line.
-        sets: Names of the datasets to test on; empty for all of the option file.
+        sets: Names of the datasets to test on; empty for all of the option file but those of a training.
         network: What to test in place of the ``network_g`` of the option file.
         root_path: The current folder by default.
 
@@ -90,6 +90,8 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
         options, arguments = parse_checked_options(root, is_train, network)
         if sets:
             keep_datasets(options, sets)
+        else:
+            leave_out_training_sets(options)
         return options, arguments
 
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),

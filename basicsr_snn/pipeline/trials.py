@@ -18,6 +18,7 @@ from basicsr_snn.errors import UserError, first_line, near_matches
 from basicsr_snn.inference.contract import is_built_with_weights
 from basicsr_snn.pipeline.option_blocks.base import Kind
 from basicsr_snn.pipeline.option_blocks.built import known
+from basicsr_snn.plugins.importing import place_in_own_code
 from basicsr_snn.zoo.size_limit import try_to_build
 
 CHANNELS = 4
@@ -82,5 +83,8 @@ def _try_metric(built: Any, arguments: Mapping[str, Any]) -> None:
     try:
         float(built(img=picture, img2=picture[::-1].copy(), **{**arguments, 'crop_border': border}))
     except (TypeError, AttributeError) as error:
+        if own := place_in_own_code(error):
+            raise UserError(f'{built.__name__} computes no score of 8-bit pictures (H, W, C), which BasicSR gives it: '
+                            f'{first_line(error)} ({own}); correct that line.') from error
         raise UserError(f'{built.__name__} computes no score of 8-bit pictures, which BasicSR gives it '
                         f'({first_line(error)}); write another, such as type: calculate_psnr.') from error

@@ -35,9 +35,13 @@ def import_errors_in_sentences(who: str, instead: str) -> Iterator[None]:
     except NameTakenError as error:
         _forget_what_is_gone()
         raise UserError(f'{who} {error}.') from error
+    except UserError as error:
+        _forget_what_is_gone()
+        raise UserError(f'{who}: {error}; {instead}.') from error
     except (Exception, SystemExit) as error:  # anybody's code raises anything, and a script may end the program
         _forget_what_is_gone()
-        raise UserError(f'{who} cannot be imported: {_last_line(error)} ({_place(error)}); {instead}.') from error
+        told = traceback.format_exception_only(error)[-1].strip()
+        raise UserError(f'{who} cannot be imported: {told} ({_place(error)}); {instead}.') from error
 
 
 def registered_by(module: str) -> list[str]:
@@ -54,16 +58,18 @@ def _forget_what_is_gone() -> None:
                 del each._obj_map[name]
 
 
-def _last_line(error: BaseException) -> str:
-    return str(error) if isinstance(error, UserError) else traceback.format_exception_only(error)[-1].strip()
+def place_in_own_code(error: BaseException) -> str | None:
+    """File and line of what failed in the user's own code, or None where no line of it has a part in that."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f'{error.filename}:{error.lineno}'
+    own = [frame for frame in traceback.extract_tb(error.__traceback__)
+           if not frame.filename.startswith(('<', PACKAGE, *LIBRARIES))]
+    return f'{own[-1].filename}:{own[-1].lineno}' if own else None
 
 
 def _place(error: BaseException) -> str:
     """File and line of what failed: in the code of the user rather than in a library that it calls."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f'{error.filename}:{error.lineno}'
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
-              if not frame.filename.startswith(('<', PACKAGE))]
-    own = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)]
-    frame = (own or frames or traceback.extract_tb(error.__traceback__))[-1]
-    return f'{frame.filename}:{frame.lineno}'
+    frames = traceback.extract_tb(error.__traceback__)
+    others = [frame for frame in frames if not frame.filename.startswith(('<', PACKAGE))]
+    frame = (others or frames)[-1]
+    return place_in_own_code(error) or f'{frame.filename}:{frame.lineno}'

@@ -131,7 +131,7 @@ def _import_file(file: Path) -> ModuleType:
     name = file.stem
     if name in sys.modules or name in sys.stdlib_module_names:
         other = vars(sys.modules[name]).get('__file__') if name in sys.modules else None
-        raise UserError(f'Python has another module "{name}" ({other or "its own"}), and both cannot be imported')
+        raise UserError(f'Python has another module "{name}" ({other or "its own"}), so this file needs another name')
     _look_in(file.parent)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:

@@ -50,5 +50,6 @@ def refuse_other_task(task: str | None, trained: TrainedNetwork, scale: int, nam
                         'choose another network.')
     factor = FACTORS.get(task or '', 1)
     if task is not None and scale != factor:
-        raise UserError(f'{trained.name} enlarges pictures {scale} times, but {named(task)} asks for a network for '
+        does = 'keeps the size of pictures' if scale == 1 else f'enlarges pictures {scale} times'
+        raise UserError(f'{trained.name} {does}, but {named(task)} asks for a network for '
                         f'restoration at scale {factor}; choose another one, or {instead(None)}.')

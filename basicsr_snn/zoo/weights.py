@@ -52,8 +52,9 @@ def _load(net: nn.Module, path: Path, param_key: str | None, strict: bool, or_an
     except MissingEntryError as missing:
         if not or_any:
             raise
-        _log(logging.INFO, f'{missing} Loading what it has.')
         entry, tensors = select_entry(content, path, None)
+        if entry is not None:  # a plain state dict leaves no choice, and the moving average asks for its own entry
+            _log(logging.INFO, f'{missing} Loading what it has.')
     if path.parent != FOLDER:  # of what ships there is one entry only
         _log(logging.INFO, f'Loading {named(entry)} of {path} into {type(net).__name__}{also(content, entry)}.')
     load_tensors(net, tensors, path, card or _card_of_shipped(path), strict)

@@ -149,7 +149,7 @@ NAMED = ('-n', 'net.pth')
 @pytest.mark.parametrize(('arguments', 'options', 'task', 'sentence'), [
     ((), {}, None, 'no task was given; add --task and one of denoise, sr2, sr4, derain, jpeg, deblur, or name'),
     (('--task', 'sr3', *NAMED), {}, None, "argument --task: invalid choice: 'sr3'"),
-    (('--task', 'sr2', *NAMED), {}, None, 'net enlarges pictures 1 times, but --task sr2 asks for a network for'),
+    (('--task', 'sr2', *NAMED), {}, None, 'net keeps the size of pictures, but --task sr2 asks for a network for'),
     (('--task', 'sr2', *NAMED), {'scale': 4}, None, 'net enlarges pictures 4 times, but --task sr2 asks for a'),
     (('--task', 'jpeg', *NAMED), {'scale': 2}, None, 'net enlarges pictures 2 times, but --task jpeg asks for a'),
     (('--task', 'derain', *NAMED), {}, 'jpeg', 'net was trained for --task jpeg, but derain was asked for'),

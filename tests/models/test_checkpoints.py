@@ -129,7 +129,11 @@ def test_resume_never_starts_anew_beside_broken_checkpoints(checkpoints):
 
 
 def test_resume_without_checkpoints_starts_anew(tmp_path):
-    assert basicsr_train.load_resume_state({'auto_resume': True, 'path': {'training_states': str(tmp_path)}}) is None
+    paths = {'training_states': str(tmp_path / 'training_states'), 'models': str(tmp_path / 'models')}
+    assert basicsr_train.load_resume_state({'auto_resume': True, 'path': paths}) is None
+    (tmp_path / 'models').mkdir()
+    with pytest.warns(UserWarning, match='found no checkpoint in .*: the training begins anew, and the earlier one is'):
+        assert basicsr_train.load_resume_state({'auto_resume': True, 'path': paths}) is None
     assert basicsr_train.load_resume_state({'auto_resume': False, 'path': {}}) is None
 
 

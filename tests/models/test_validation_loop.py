@@ -102,7 +102,7 @@ def test_metrics_of_the_restored_picture_alone_need_no_truth():
 
 def test_a_set_without_pictures_is_named(work):
     Path('empty').mkdir()
-    with pytest.raises(UserError, match='real holds no pictures'):
+    with pytest.raises(UserError, match='the dataset real found no pictures'):
         validate(a_model(), {**WITHOUT_TRUTH, 'dataroot_lq': 'empty'})
 
 

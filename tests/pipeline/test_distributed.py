@@ -338,6 +338,22 @@ def test_test_pipeline_scores_the_trained_network(root, monkeypatch):
     assert (root / 'results/tiny').is_dir()
 
 
+def test_the_option_file_of_a_training_is_tested_on_what_it_validates_on(root, capfd):
+    """BasicSR tests on the training crops, too, and where they are fewer than a batch it fails."""
+    opt = options(root, batch_size_per_gpu=8)
+    snn_test.main(['-opt', written(root, opt)])
+    log = capfd.readouterr()
+    assert 'Testing v...' in log.out + log.err
+    assert 'Testing t...' not in log.out + log.err
+
+
+def test_a_training_without_a_validation_set_has_nothing_to_test_on(root):
+    opt = options(root)
+    del opt['datasets']['val'], opt['val']
+    with pytest.raises(UserError, match=r'pictures to train on only; add a val: or test_1: block'):
+        snn_test.main(['-opt', written(root, opt)])
+
+
 @pytest.mark.parametrize('main', [snn_train.main, snn_test.main])
 def test_user_errors(tmp_path, main, capsys):
     kept = sys.argv

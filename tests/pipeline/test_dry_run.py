@@ -152,7 +152,9 @@ def test_what_begins_late_is_tried_too(work, capsys, monkeypatch):
     options['distill'] = {'teacher': {'network': options['distill']['teacher']['network'], 'trainable': True,
                                       'start_iter': 3}, 'output': {'type': 'DyingLoss'}}
     assert check(options) == 2
-    assert 'A training step fails with RuntimeError: Boolean value of Tensor' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'A training step fails with RuntimeError: Boolean value of Tensor' in said
+    assert re.search(r'test_dry_run.py:\d+\); correct that line, or what the option file says of it', said)
 
 
 @pytest.mark.parametrize(('changes', 'sentence'), [
@@ -164,7 +166,8 @@ def test_what_begins_late_is_tried_too(work, capsys, monkeypatch):
      'calculate_niqe gives no score of a picture of 40x36 pixels (RuntimeError: min()'),
     ({'path:resume_state': 'experiments/tiny/training_states/2.state'}, '2.state, which cannot be resumed'),
     ({'datasets:val': {'name': 'E', 'type': 'SingleImageDataset', 'dataroot_lq': 'empty',
-                       'io_backend': {'type': 'disk'}}}, 'E holds no pictures: give a folder that does'),
+                       'io_backend': {'type': 'disk'}}},
+     'the dataset E found no pictures in empty: give a folder that holds some'),
     ({'datasets:val:dataroot_gt': 'mixed'}, 'b.png is a grey picture where colour was asked for'),
     ({'datasets:train:dataroot_gt': 'mixed', 'datasets:train:cache': False}, 'b.png is a grey picture'),
     ({'train:pixel_opt:type': 'GANLoss'}, 'train: pixel_opt: type is GANLoss, which does not compare two pictures'),
@@ -197,8 +200,9 @@ def test_an_error_of_any_code_is_a_sentence(work, capsys, monkeypatch):
 
     monkeypatch.setattr('basicsr.models.sr_model.calculate_metric', broken)
     assert check(training()) == 2
-    assert capsys.readouterr().err == ('basicsr-snn: Validating a picture of V fails with RuntimeError: a metric of '
-                                       'two lines; correct what the option file says of it.\n')
+    assert re.fullmatch(r'basicsr-snn: Validating a picture of V fails with RuntimeError: a metric of two lines '
+                        r'\(.*test_dry_run.py:\d+\); correct that line, or what the option file says of it.\n',
+                        capsys.readouterr().err)
 
 
 def test_a_network_with_windows_is_padded_in_check_and_in_training(work, capsys):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
+from basicsr.utils.registry import ARCH_REGISTRY, METRIC_REGISTRY
 from torch import nn
 from trainings import set_values, training
 
@@ -52,6 +52,15 @@ def test_what_a_class_refuses_is_a_sentence(changes, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         check_options(changed(changes))
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_mistake_in_ones_own_metric_is_shown_where_it_is(monkeypatch):
+    def own_metric(img, img2, **kwargs):
+        return (img - img2).foo()
+
+    monkeypatch.setitem(METRIC_REGISTRY._obj_map, 'own_metric', own_metric)
+    with pytest.raises(UserError, match=r"no attribute 'foo' \(.*test_trials.py:\d+\); correct that line"):
+        check_options(changed({'val.metrics.own': {'type': 'own_metric'}}))
 
 
 @pytest.mark.parametrize('changes', [

@@ -100,7 +100,7 @@ def test_a_file_is_imported_once_by_whatever_name(work):
 @pytest.mark.parametrize(('name', 'content', 'sentence'), [
     ('own_arhc.py', None, r'no such file, seen from .*options or .*; did you mean own_arch\.py\?'),
     ('no_such_module', None, r'no module of this name, installed or beside the option file, and no no_such_module\.py'),
-    ('basicsr.no_such', None, r'import: basicsr\.no_such cannot be imported: there is no module of this name'),
+    ('basicsr.no_such', None, r'import: basicsr\.no_such: there is no module of this name'),
     ('http://x.org/a.py', None, r'no such file'),
     ('my arch', None, r"'my arch', which is neither a module nor a \.py file"),
     ('os; print(1)', None, r'neither a module nor a \.py file'),
