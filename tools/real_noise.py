@@ -2,7 +2,8 @@
 
 ``python tools/real_noise.py`` measures ``tools/results/real_noise.csv`` anew and writes the tables of
 ``docs/results/real-noise.md``. ``--names`` adds networks to the ones that are compared anyway; ``--grey`` measures grey
-photographs alone and leaves the other lines as they are.
+photographs alone and leaves the other lines as they are; with ``--subset 67 78`` those that choose among checkpoints,
+which are printed and not kept.
 """
 from __future__ import annotations
 
@@ -172,7 +173,7 @@ def measure_grey(pairs: Sequence[Pair]) -> Iterator[Line]:
 
 
 def measure(args: argparse.Namespace) -> Iterator[Line]:
-    pairs = real_pairs(args.pairs, TEST_PAIRS)
+    pairs = real_pairs(args.pairs, args.subset)
     yield from measure_grey(in_grey(pairs))
     if args.grey:
         return
@@ -206,12 +207,15 @@ def main() -> None:
     parser.add_argument('--clean', type=Path, default=Path('datasets/BSD432'), help='(default: %(default)s)')
     parser.add_argument('--names', nargs='*', default=[], help='shipped networks or weight files to compare, too')
     parser.add_argument('--grey', action='store_true', help='grey photographs alone')
+    parser.add_argument('--subset', nargs=2, type=int, default=TEST_PAIRS, help='other pairs; nothing is kept of these')
     parser.add_argument('--sheet', type=Path, metavar='F.jpg', help='draw some pairs, restored')
     args = parser.parse_args()
     console, lines = Console(width=160), []
     for one in measure(args):
         lines.append(one)
         console.print(f'{one.part}: {one.name} {one.psnr:.2f} dB, worst {one.least_gain:+.2f}, worse {one.worse}')
+    if tuple(args.subset) != TEST_PAIRS:
+        return
     write(lines, read_others() if args.grey else ())
     if args.sheet:
         student = by_network(basicsr_snn.load(NAMES[0]))
