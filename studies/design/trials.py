@@ -124,7 +124,7 @@ class Trial:
         torch.manual_seed(seed)
         self.net = SpikerIR(**network).to(memory_format=torch.channels_last)
         if recipe['start']:
-            load_weights(self.net, Path(recipe['start']))
+            load_weights(self.net, Path(recipe['start']), strict=False)
         scale_branches(self.net, recipe['branches'])
         if recipe['shared']:
             share_blocks(self.net)
