@@ -59,11 +59,12 @@ def written_options(**changes: object) -> None:
 
 def test_from_a_folder_of_pairs_to_a_restored_picture(rain, capsys):
     written_options()
-    check, train, denoise = commands_on_pairs()
+    check, train, test, denoise = commands_on_pairs()
     assert main(check) == 0
     assert 'datasets: train  2 pictures' in capsys.readouterr().out
     assert main(train) == 0
     assert re.search(r'# psnr: \d+', log_of('my_rain'))
+    assert main(test) == 0
     assert main(denoise) == 0
     (restored,) = Path('restored').glob('window*.png')
     given, answer = (cv2.imread(str(file)) for file in ('rain/new/window.png', restored))

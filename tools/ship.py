@@ -96,7 +96,8 @@ def noise_of(options: Mapping[str, Any]) -> float | list[float] | str | None:
     data = options['datasets']['train']
     if options.get('task', 'denoise') != 'denoise':
         return None
-    return 'camera' if 'sets' in data else data.get('sigma', data.get('sigma_range'))
+    levels = [one.get('sigma', one.get('sigma_range')) for one in data.get('sets', [data])]
+    return levels[0] if levels[0] is not None and levels.count(levels[0]) == len(levels) else 'camera'
 
 
 def described(data: Mapping[str, Any]) -> str:

@@ -55,8 +55,8 @@ class SpikerIR(Restorer):
             ``{encoder: {type: relu}, head: {type: LIFNode}}``. Parts are ``encoder.0``, ``down.0``, ``middle``,
             ``up.0``, ``decoder.0`` and so on, as in ``named_modules()``, ``head``, or all of a kind (``encoder``).
         norm: ``none``, or ``bn`` (folds into the convolutions for inference).
-        weights: ``float``, or ``ternary`` for all convolutions but stem and head (TWN, arXiv 1605.04711); in the form
-            that ships they take two bits each (:mod:`basicsr_snn.spiking.ternary`).
+        weights: ``float``, or ``ternary`` for all convolutions but stem and head (scales as in LSQ, arXiv
+            1902.08153); in the form that ships they take two bits each (:mod:`basicsr_snn.spiking.ternary`).
         exit_tolerance: In eval mode, stop before T when a step changes the running mean of the picture by less than
             this, on average over its pixels (0..1 scale; of a batch, in every picture). 0: always T steps.
             ``net.steps`` tells how many the last picture took.

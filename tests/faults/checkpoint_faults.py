@@ -107,6 +107,7 @@ def training_diverges(random: Random, folder: Path) -> None:
     options['train']['optim_g']['lr'] = 1e-5
     with warnings.catch_warnings():
         warnings.simplefilter('error')
+        warnings.filterwarnings('ignore', '--auto_resume found no checkpoint')  # as here, where none is left
         train(options, '--auto_resume')
 
 
