@@ -39,8 +39,9 @@ class TernaryWeight(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, scale: Tensor) -> Tensor:
-        codes = ternary_codes(weight, scale).to(weight.dtype)
-        ctx.save_for_backward(weight / scale, codes)
+        ratio = weight / scale
+        codes = ratio.clamp(-1, 1).round()
+        ctx.save_for_backward(ratio, codes)
         return codes * scale
 
     @staticmethod
