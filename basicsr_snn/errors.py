@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(ValueError):
@@ -61,6 +61,12 @@ def some(names: Iterable[str], between: str = ', ') -> str:
     names = list(names)
     more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
     return between.join(names[:SHOWN]) + more
+
+
+def are(names: Sequence[str]) -> str:
+    """Names as the subject of a sentence with its verb: ``a is``, ``a and b are``."""
+    *others, last = names
+    return f'{", ".join(others)} and {last} are' if others else f'{last} is'
 
 
 def near_matches(given: str, allowed: Iterable[str], count: int = 3) -> list[str]:

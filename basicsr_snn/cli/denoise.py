@@ -124,7 +124,7 @@ def _tell(batch: Batch, planned: Plan, args: argparse.Namespace) -> None:
         sys.stderr.write(f'{len(batch.of(SKIPPED))} more left out, whose results exist.\n')
     if failures:
         sys.stderr.write(f'{len(failures)} of {count} pictures failed:\n')
-        sys.stderr.writelines(f'  {outcome.input}: {outcome.reason}\n' for outcome in failures)
+        sys.stderr.writelines(f'  {outcome.told()}\n' for outcome in failures)
 
 
 def _chooser(args: argparse.Namespace) -> Chooser:

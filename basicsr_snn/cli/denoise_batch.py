@@ -72,6 +72,11 @@ class Outcome:
     left_out: list[str] = field(default_factory=list)
     scores: dict[str, float | None] | None = None
 
+    def told(self) -> str:
+        """Why it failed, with the name of the picture once."""
+        reason = self.reason or ''
+        return reason if reason.startswith(self.input) else f'{self.input}: {reason}'
+
 
 @dataclass
 class Batch:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, are
 from basicsr_snn.finite import check_answer
 
 READ_EVERY = 100
@@ -36,7 +36,7 @@ class Step:
     def broken(self) -> str:
         """What is not finite, as the subject of a sentence."""
         keys = [key for key, term in self.terms.items() if not torch.isfinite(term).all()]
-        return f'{", ".join(keys)} is' if keys else 'the gradient is'
+        return are(keys or ['the gradient'])
 
     def shown(self) -> str:
         """Pictures, with row and column of their crops, and noise levels."""

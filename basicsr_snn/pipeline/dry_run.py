@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from basicsr_snn.compat.tensorboard import why_tensorboard_cannot_start
 from basicsr_snn.data.batch import check_equal_parts
 from basicsr_snn.data.loaders import require_pictures
-from basicsr_snn.errors import UserError, one_line
+from basicsr_snn.errors import UserError, are, one_line
 from basicsr_snn.finite import check_answer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.divergence import AT_FIRST
@@ -208,7 +208,7 @@ def _step(model: Any, batch: dict[str, Any], iteration: int, warmup: int) -> dic
     model.update_learning_rate(iteration, warmup_iter=warmup)
     log = dict(model.get_current_log())
     if broken := [key for key, value in log.items() if not math.isfinite(value)]:
-        raise UserError(f'{", ".join(broken)} is not finite in the first training steps; lower train: optim_g: lr, or '
+        raise UserError(f'{are(broken)} not finite in the first training steps; lower train: optim_g: lr, or '
                         'check the weights that it begins with.')
     return log
 

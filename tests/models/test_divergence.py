@@ -41,7 +41,7 @@ def test_a_step_that_is_not_finite_changes_no_weight_and_is_told_before_anything
     model.feed_data({**batch(), 'gt': torch.full((2, 3, 16, 16), broken), 'lq_path': NAMES})
     model.optimize_parameters(7)
     assert all(map(torch.equal, weights(model), before))
-    told = (r'l_pix, l_fft is not finite any more at iteration 7 \(pictures pictures/0.png, pictures/1.png; '
+    told = (r'l_pix and l_fft are not finite any more at iteration 7 \(pictures pictures/0.png, pictures/1.png; '
             r'sigma 25, 25\); lower train.optim_g.lr \(0.01 now\), or set train.grad_clip: 0.1, and begin again')
     for keep in (model.get_current_log, lambda: model.save(0, 7), lambda: model.optimize_parameters(8),
                  lambda: model.nondist_validation(None, 7, None, False)):
@@ -68,7 +68,7 @@ def test_a_gpu_is_not_waited_for_but_nothing_is_saved(work, monkeypatch):
         model.feed_data({**batch(), 'gt': truth, 'lq_path': [f'{iteration}.png']})
         model.optimize_parameters(iteration)
     for keep in (lambda: model.save(0, 5), lambda: model.optimize_parameters(6)):
-        with pytest.raises(UserError, match=r'l_pix, l_fft is not finite any more at iteration 3 \(pictures 3.png'):
+        with pytest.raises(UserError, match=r'l_pix and l_fft are not finite any more at iteration 3 \(pictures 3.png'):
             keep()
 
 
@@ -117,7 +117,7 @@ def test_a_teacher_that_answers_with_infinity_is_not_taken_for_a_rate_too_high(w
     torch.save({key: value.abs() * 1e20 for key, value in teacher.items()}, 'teacher.pth')
     assert main([verb, '-opt', write(without_extras(distilling()))]) == 2
     told = capsys.readouterr().err
-    assert 'l_hint_dec, l_kd is not finite any more at iteration' in told
+    assert 'l_hint_dec and l_kd are not finite any more at iteration' in told
     assert 'so the rate is not the cause; look at network_g, at the weights that it begins with' in told
     assert not list(Path('experiments').rglob('*.pth'))
 

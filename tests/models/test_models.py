@@ -174,7 +174,7 @@ def test_a_broken_loss_stops_the_training_with_advice(work):
     model = built(training())
     model.feed_data({**batch(), 'gt': torch.full((2, 3, 16, 16), float('nan'))})
     model.optimize_parameters(2)
-    with pytest.raises(UserError, match='l_pix, l_fft is not finite .* lower train.optim_g.lr'):
+    with pytest.raises(UserError, match='l_pix and l_fft are not finite .* lower train.optim_g.lr'):
         model.get_current_log()
 
 
