@@ -39,10 +39,10 @@ SEEN = ('classroom', 'toy', 'waterhouse')
 LEVELS = (5.0, 7.5, 10.0, 12.5, 15.0, 20.0, 25.0)
 """Of which FFDNet is told the one that suits each picture best, as only who has the truth can."""
 GREY = 'grey pairs'
-GREY_WAYS: dict[str, dict[str, Any]] = {
-    'denoise': {}, 'denoise -n spikerir_base_colorreal': {'name': 'spikerir_base_colorreal'},
-    'denoise --sigma 10': {'sigma': 10}, 'denoise --sigma 15': {'sigma': 15}}
+COMMANDS: dict[str, dict[str, Any]] = {'denoise': {},
+                                       'denoise -n spikerir_base_colorreal': {'name': 'spikerir_base_colorreal'}}
 """Commands, and the arguments of ``basicsr_snn.denoise`` that do the same."""
+GREY_COMMANDS = {**COMMANDS, 'denoise --sigma 10': {'sigma': 10}, 'denoise --sigma 15': {'sigma': 15}}
 HARM_DB = 0.05
 SHOWN = (1, 5, 15)
 """Places among the pairs of those that the sheet shows."""
@@ -132,6 +132,10 @@ def by_network(net: Restorer, sigma: float | None = None) -> Restore:
     return restored
 
 
+def by_command(told: Mapping[str, Any]) -> Restore:
+    return lambda picture, truth: basicsr_snn.denoise(picture, **told)
+
+
 def best_of(restorers: Sequence[Restore]) -> Restore:
     """The answer nearest to the truth."""
     return lambda picture, truth: max((one(picture, truth) for one in restorers), key=lambda made: psnr(made, truth))
@@ -139,6 +143,8 @@ def best_of(restorers: Sequence[Restore]) -> Restore:
 
 def restorers(names: Sequence[str]) -> Iterator[tuple[str, Restore]]:
     yield 'as it is', lambda picture, truth: picture
+    for command, told in COMMANDS.items():
+        yield command, by_command(told)
     for name in names:
         yield name, by_network(basicsr_snn.load(name))
     ffdnet = basicsr_snn.load('ffdnet_color')
@@ -168,8 +174,8 @@ def line(part: str, name: str, pairs: Sequence[Pair], restored: Restore) -> Line
 
 def measure_grey(pairs: Sequence[Pair]) -> Iterator[Line]:
     yield line(GREY, 'as it is', pairs, lambda picture, truth: picture)
-    for command, told in GREY_WAYS.items():
-        yield line(GREY, command, pairs, lambda picture, truth, told=told: basicsr_snn.denoise(picture, **told))
+    for command, told in GREY_COMMANDS.items():
+        yield line(GREY, command, pairs, by_command(told))
 
 
 def measure(args: argparse.Namespace) -> Iterator[Line]:
@@ -218,8 +224,7 @@ def main() -> None:
         return
     write(lines, read_others() if args.grey else ())
     if args.sheet:
-        student = by_network(basicsr_snn.load(NAMES[0]))
-        draw_sheet(real_pairs(args.pairs, TEST_PAIRS), student, args.sheet)
+        draw_sheet(real_pairs(args.pairs, TEST_PAIRS), by_command({}), args.sheet)
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ from basicsr_snn.cli.network_arguments import (
 )
 from basicsr_snn.errors import UserError
 from basicsr_snn.images.limits import allow_megapixels
-from basicsr_snn.inference.defaults import AUTO_LEVEL, TASKS
+from basicsr_snn.inference.defaults import AUTO_LEVEL, AUTO_STRENGTH, TASKS
 
 if TYPE_CHECKING:
     from basicsr_snn.zoo.trained_network import TrainedNetwork
@@ -221,6 +221,7 @@ def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 
     from basicsr_snn.inference.calling import usual_device
     from basicsr_snn.inference.denoising import Denoiser
     from basicsr_snn.inference.self_ensemble import with_views
+    from basicsr_snn.restoring.choice import usual_strength
 
     device = args.device or usual_device()
     torch.backends.cudnn.allow_tf32 = False  # its 10 bits tip counts of spikes over
@@ -233,5 +234,6 @@ def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 
         raise UserError(f'--gt was given, but {trained.name} enlarges pictures, so that the input is no truth of its '
                         'answer; score it with basicsr-snn test -opt X.yml.')
     sigma = args.noise if args.sigma is None else args.sigma
-    denoiser = Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast)
+    strength = usual_strength(trained.known_card().noise) if args.strength == AUTO_STRENGTH else args.strength
+    denoiser = Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast, strength)
     return Chosen(denoiser, '', '' if placed.engine == 'torch' else placed.describe())

@@ -8,6 +8,7 @@ from pathlib import Path
 from basicsr_snn.cli.limit_argument import add_limit_argument
 from basicsr_snn.inference.defaults import (
     AUTO_LEVEL,
+    AUTO_STRENGTH,
     AUTO_TILE,
     AUTO_TILE_ABOVE,
     LEAST_TILE,
@@ -41,8 +42,9 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_restoring_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says how a picture is restored."""
-    parser.add_argument('--strength', type=_strength, default=1.0, metavar='S',
-                        help='how much of the change is made, 0 (none) to 2 (twice) (default: 1)')
+    parser.add_argument('--strength', type=_strength, default=AUTO_STRENGTH, metavar='S',
+                        help='how much of the change is made, 0 (none) to 2 (twice) (default: auto, which is 1, but '
+                             'for the noise of cameras as much as there is noise)')
     parser.add_argument('-t', '--tile', type=_tile, metavar='TILE',
                         help=f'side of a tile in pixels, {LEAST_TILE} or more; 0: never tile (default: {AUTO_TILE} for '
                              f'pictures above {AUTO_TILE_ABOVE / 1e6:g} megapixels)')
@@ -92,7 +94,9 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _strength(text: str) -> float:
+def _strength(text: str) -> float | str:
+    if text == AUTO_STRENGTH:
+        return AUTO_STRENGTH
     strength = _number(text)
     if not 0 <= strength <= STRONGEST:
         raise argparse.ArgumentTypeError(f'{text!r} is no strength; write a number from 0 (no change) to '

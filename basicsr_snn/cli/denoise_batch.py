@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,7 @@ class Outcome:
     channels: int | None = None
     bits: int | None = None
     scale: int | None = None
+    strength: float | None = None
     seconds: float | None = None
     left_out: list[str] = field(default_factory=list)
     scores: dict[str, float | None] | None = None
@@ -146,15 +147,19 @@ class Batch:
         format_for(job.target, bits, picture.alpha is not None)
         level = self._estimated(job.source, picture) if self.args.sigma == AUTO_LEVEL else None
         chosen = self.choose(outcome.channels, level)
-        denoiser = replace(chosen.denoiser, strength=self.args.strength)
+        denoiser = chosen.denoiser
         outcome.network, outcome.sigma = chosen.name or None, denoiser.sigma
         outcome.engine = chosen.engine or 'torch'
         outcome.scale = denoiser.net.scale
         check_pixels(outcome.scale * outcome.width, outcome.scale * outcome.height, f'the result for {job.source}')
         self._announce(job.source, chosen.describe(), denoiser, *picture.stored.shape)
         with self._watched(job.source, denoiser, picture, bars) as after_tile:
-            restored, compared = restore_picture(denoiser, picture, self._noise(NoiseStream), bits, self.args.gt,
-                                                 after_tile)
+            restored, compared, strength = restore_picture(denoiser, picture, self._noise(NoiseStream), bits,
+                                                           self.args.gt, after_tile)
+        outcome.strength = round(strength, 3)
+        if denoiser.strength is None and strength < 1:
+            self._say_once(f'{job.source}: little noise, so that {strength:.2g} of the change is made (--strength 1: '
+                           'all)')
         scored = score(compared.clean, compared.noisy, compared.restored) if compared else None
         alpha, carried = _beside(picture, outcome.scale)
         del picture, compared  # encoding needs as much memory again

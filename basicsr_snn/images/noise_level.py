@@ -63,14 +63,17 @@ def middle(pixels: np.ndarray) -> np.ndarray:
     return pixels[rows, columns]
 
 
-def _level(channel: np.ndarray) -> float:
-    detail = cv2.sepFilter2D(channel, cv2.CV_32F, FINEST_DETAIL, FINEST_DETAIL)
-    high, wide = (max(1, side // BLOCK) for side in detail.shape)
-    rows, columns = (np.array_split(np.arange(side), count) for side, count in zip(detail.shape, (high, wide),
+def block_strengths(plane: np.ndarray) -> np.ndarray:
+    """Root mean squares of the blocks of about 16x16 that a plane (H, W) is cut into."""
+    high, wide = (max(1, side // BLOCK) for side in plane.shape)
+    rows, columns = (np.array_split(np.arange(side), count) for side, count in zip(plane.shape, (high, wide),
                                                                                    strict=True))
-    squares = np.add.reduceat(np.add.reduceat(detail.astype(np.float64) ** 2, [row[0] for row in rows], 0),
+    squares = np.add.reduceat(np.add.reduceat(plane.astype(np.float64) ** 2, [row[0] for row in rows], 0),
                               [column[0] for column in columns], 1)
-    areas = np.outer([len(row) for row in rows], [len(column) for column in columns])
-    strengths = np.sqrt(squares / areas)
+    return np.sqrt(squares / np.outer([len(row) for row in rows], [len(column) for column in columns]))
+
+
+def _level(channel: np.ndarray) -> float:
+    strengths = block_strengths(cv2.sepFilter2D(channel, cv2.CV_32F, FINEST_DETAIL, FINEST_DETAIL))
     alive = strengths[strengths > 0]  # flat areas, such as borders, tell nothing
     return float(np.quantile(alive, QUIET_SHARE)) * QUIETEST if alive.size else 0.0

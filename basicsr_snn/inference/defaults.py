@@ -21,6 +21,9 @@ VIEWS = (1, 2, 4, 8)
 AUTO_LEVEL = 'auto'
 """In the place of a noise level: it is estimated."""
 
+AUTO_STRENGTH = 'auto'
+"""In the place of a strength: as much of the change as there is noise, of networks for the noise of cameras."""
+
 STRONGEST = 2.0
 """By which the change of a picture may be multiplied."""
 

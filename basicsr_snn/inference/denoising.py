@@ -1,8 +1,10 @@
 """Whole picture files through a network: any size, channels and bits, in the memory of a few rows of tiles."""
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from basicsr_snn.images.enlarging import enlarged
 from basicsr_snn.images.files import Picture, to_float, to_integers
 from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.inference.found_noise import found_strength
 from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD, Span, restored_band, tile_spans
 
 MID_GREY = 0.5
@@ -53,11 +56,13 @@ class Band:
         rows: Where it lies in the result.
         given: (h, W, C) float32, what the network was given.
         restored: What it answered, of that size or as much larger as it enlarges, not clipped.
+        strength: Share of the change that was made.
     """
 
     rows: slice
     given: np.ndarray
     restored: np.ndarray
+    strength: float = 1.0
 
 
 @dataclass
@@ -76,7 +81,8 @@ class Denoiser:
         contrast: Factor on the contrast, about mid-grey, of what the network is given; undone in its answer. A network
             for noise of 25 restores noise of 50 at half the contrast (our choice).
         strength: Share of the change that is made: 0 gives the picture itself, or, of a network that enlarges, the
-            bicubic one; 2 twice the change.
+            bicubic one; 2 twice the change. None: as much as there is noise, for networks for the noise of cameras
+            (:func:`~basicsr_snn.inference.found_noise.found_strength`).
     """
 
     net: Restorer
@@ -85,7 +91,7 @@ class Denoiser:
     tile_pad: int | None = None
     sigma: float | None = None
     contrast: float = 1.0
-    strength: float = 1.0
+    strength: float | None = 1.0
 
     def __post_init__(self) -> None:
         self.tile_pad = self.overlap
@@ -121,15 +127,28 @@ class Denoiser:
             NotFiniteError: The network answers with NaN or infinity.
         """
         rows, columns = self._spans(*picture.stored.shape[:2])
+        strength = self.strength
+        if strength is None and len(rows) * len(columns) > 1:
+            strength = self._strength_for_the_middle(picture, copy.deepcopy(noise))
         reader = RowReader(picture.stored, noise)
         for row in rows:
             given = reader.read(row.read)
             restored = self._restored(given, columns, after_tiles)
-            if self.strength != 1:
+            if strength != 1:
                 base = enlarged(given, self.net.scale)
-                restored = base + self.strength * (restored - base)
+                strength = found_strength(restored - base) if strength is None else strength  # this is all of it
+                restored = base + strength * (restored - base)
             larger = row.scaled(self.net.scale)
-            yield Band(larger.kept, given[row.kept_of_answer], restored[larger.kept_of_answer])
+            yield Band(larger.kept, given[row.kept_of_answer], restored[larger.kept_of_answer], strength)
+
+    def _strength_for_the_middle(self, picture: Picture, noise: NoiseStream | None) -> float:
+        """What suits a large picture, by one tile of it."""
+        row, column = (spans[len(spans) // 2] for spans in (
+            tile_spans(self.net, length, AUTO_TILE, self.overlap) for length in picture.stored.shape[:2]))
+        given = RowReader(picture.stored, noise).read(row.read)
+        restored = self._restored(given, [column], None)
+        seen = np.s_[row.kept_of_answer, column.kept]
+        return found_strength(restored[seen] - given[seen])
 
     def _restored(self, given: np.ndarray, columns: list[Span],
                   after_tiles: Callable[[int], None] | None) -> np.ndarray:
@@ -164,9 +183,23 @@ class EightBits:
     restored: np.ndarray
 
 
+class Restored(NamedTuple):
+    """A picture that was restored.
+
+    Attributes:
+        pixels: (H, W, C) uint8 or uint16, or as much larger as the network enlarges.
+        compared: What a score needs, where that was asked for.
+        strength: Share of the change that was made.
+    """
+
+    pixels: np.ndarray
+    compared: EightBits | None
+    strength: float
+
+
 def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | None = None,
                     bits: int | None = None, compare: bool = False,
-                    after_tiles: Callable[[int], None] | None = None) -> tuple[np.ndarray, EightBits | None]:
+                    after_tiles: Callable[[int], None] | None = None) -> Restored:
     """Restore a picture to integers.
 
     Args:
@@ -177,9 +210,6 @@ def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | N
         compare: Also keep what a score needs, of a network that does not enlarge.
         after_tiles: Called with the number of tiles that were just done.
 
-    Returns:
-        (H, W, C) uint8 or uint16, or as much larger as the network enlarges, and the pictures to compare, or None.
-
     Raises:
         NotFiniteError: The network answers with NaN or infinity.
     """
@@ -187,17 +217,17 @@ def restore_picture(denoiser: Denoiser, picture: Picture, noise: NoiseStream | N
     height, width, channels = picture.stored.shape
     size = denoiser.net.scale * height, denoiser.net.scale * width, channels
     restored = np.empty(size, np.uint8 if bits == 8 else np.uint16)
-    eight = None
+    eight, strength = None, 1.0
     if compare:  # of 8 bits, picture and result are what is compared
         clean, small = (one if one.dtype == np.uint8 else np.empty(restored.shape, np.uint8)
                         for one in (picture.stored, restored))
         eight = EightBits(clean, np.empty(restored.shape, np.uint8), small)
     for band in denoiser.bands(picture, noise, after_tiles):
-        restored[band.rows] = to_integers(band.restored, bits)
+        restored[band.rows], strength = to_integers(band.restored, bits), band.strength
         if eight is not None:
             eight.noisy[band.rows] = to_integers(band.given)
             if eight.clean is not picture.stored:
                 eight.clean[band.rows] = to_integers(to_float(picture.stored[band.rows]))
             if eight.restored is not restored:
                 eight.restored[band.rows] = to_integers(band.restored)
-    return restored, eight
+    return Restored(restored, eight, strength)

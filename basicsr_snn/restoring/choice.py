@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.defaults import FACTORS
 from basicsr_snn.zoo.trained_network import TrainedNetwork
+
+CAMERA = 'camera'
+"""In the place of a level: what cameras do."""
 
 NEARLY = 0.125
 """How far an estimated level may be from that of a student, as a share: the estimate is no better."""
@@ -28,6 +32,12 @@ def level_of_a_student(channels: int, level: float) -> float:
 
 def _is_the_default_at(noise: float) -> bool:
     return zoo.row(zoo.default_name(3, noise)).noise == noise
+
+
+def usual_strength(noise: Any) -> float | None:
+    """How much of its change a network makes that was trained for a kind or level of noise, when nothing is said: all,
+    or None, as much as there is noise."""
+    return None if noise == CAMERA else 1.0
 
 
 def refuse_other_task(task: str | None, trained: TrainedNetwork, scale: int, named: Callable[[str], str],

@@ -4,11 +4,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from basicsr_snn.inference.defaults import AUTO_STRENGTH
 from basicsr_snn.restoring.tasks import Wanted, restored_as
 
 
 def denoise(picture: Any, sigma: float | str | None = None, name: str | Path | None = None, *,
-            strength: float = 1.0) -> Any:
+            strength: float | str = AUTO_STRENGTH) -> Any:
     """Restore one picture.
 
     Args:
@@ -17,7 +18,9 @@ def denoise(picture: Any, sigma: float | str | None = None, name: str | Path | N
         sigma: Noise level on the 0..255 scale, where it is known; ``'auto'``: estimated; None: the network's own.
         name: A shipped network or a weight file, as for :func:`basicsr_snn.load`; None: the one that
             ``basicsr-snn denoise`` takes.
-        strength: How much of the change is made, 0 to 2.
+        strength: How much of the change is made, 0 to 2. ``'auto'``: all, but of networks for the noise of cameras only
+            as much as there is noise, so that a clean photograph stays as it is
+            (:func:`~basicsr_snn.inference.found_noise.found_strength`).
 
     Returns:
         What was given, larger where the named network enlarges: an array of the same shape and type (floats clipped to

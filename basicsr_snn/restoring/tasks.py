@@ -16,9 +16,9 @@ from basicsr_snn.images.files import Picture, to_float, to_integers
 from basicsr_snn.images.noise_level import estimate_noise_level, middle
 from basicsr_snn.inference.calling import usual_device
 from basicsr_snn.inference.contract import Restorer
-from basicsr_snn.inference.defaults import AUTO_LEVEL, STRONGEST, TASKS, Task
+from basicsr_snn.inference.defaults import AUTO_LEVEL, AUTO_STRENGTH, STRONGEST, TASKS, Task
 from basicsr_snn.inference.denoising import Denoiser
-from basicsr_snn.restoring.choice import level_of_a_student, refuse_other_task
+from basicsr_snn.restoring.choice import level_of_a_student, refuse_other_task, usual_strength
 from basicsr_snn.restoring.given import Given, restored_in_kind
 from basicsr_snn.zoo.trained_network import TrainedNetwork, named_network
 
@@ -38,13 +38,13 @@ class Wanted:
         task: For which the network is chosen, or which a named one must be for; None: what the named one does.
         network: A shipped network or a weight file; None: the one that ships for the task.
         sigma: Noise level on the 0..255 scale, ``'auto'``, or None.
-        strength: Share of the change that is made.
+        strength: Share of the change that is made, or ``'auto'``.
     """
 
     task: Task | None
     network: str | Path | None = None
     sigma: float | str | None = None
-    strength: float = 1.0
+    strength: float | str = AUTO_STRENGTH
 
     def check(self) -> None:
         """Raise a ``UserError`` for values that are none, or do not go together."""
@@ -59,8 +59,10 @@ class Wanted:
         if not (self.sigma is None or isinstance(self.sigma, str) and self.sigma == AUTO_LEVEL
                 or isinstance(self.sigma, NUMBERS) and 0 <= self.sigma <= 255):
             raise UserError(f"sigma={self.sigma!r} is no noise level; give a number from 0 to 255, 'auto', or None.")
-        if not (isinstance(self.strength, NUMBERS) and 0 <= self.strength <= STRONGEST):
-            raise UserError(f'strength={self.strength!r} is none; give a number from 0 (no change) to {STRONGEST:g}.')
+        if not (isinstance(self.strength, str) and self.strength == AUTO_STRENGTH
+                or isinstance(self.strength, NUMBERS) and 0 <= self.strength <= STRONGEST):
+            raise UserError(f"strength={self.strength!r} is none; give a number from 0 (no change) to {STRONGEST:g}, "
+                            "or 'auto'.")
 
     @property
     def noise(self) -> float:
@@ -69,7 +71,7 @@ class Wanted:
 
 
 def restore(picture: Any, task: Task | None = None, network: str | Path | None = None, *,
-            sigma: float | str | None = None, strength: float = 1.0) -> Any:
+            sigma: float | str | None = None, strength: float | str = AUTO_STRENGTH) -> Any:
     """Restore one picture, as ``basicsr-snn restore`` restores files.
 
     Args:
@@ -81,6 +83,7 @@ def restore(picture: Any, task: Task | None = None, network: str | Path | None =
         sigma: Noise level on the 0..255 scale, of the task ``denoise`` only; ``'auto'``: estimated; None: the
             network's own.
         strength: How much of the change is made, 0 to 2; of a task that enlarges, of the change to the bicubic picture.
+            ``'auto'``: see :func:`basicsr_snn.denoise`.
 
     Returns:
         What was given, of the same type, as much larger as the network enlarges; see :func:`basicsr_snn.denoise`.
@@ -100,7 +103,9 @@ def restored_as(wanted: Wanted, picture: Any, verb: str) -> Any:
 def _restored(wanted: Wanted, given: Given) -> np.ndarray:
     """The colours restored, and alpha behind them, of the type that was given."""
     colours = given.colours
-    denoiser = replace(_denoiser(wanted, colours), strength=float(wanted.strength))
+    denoiser = _denoiser(wanted, colours)
+    if wanted.strength != AUTO_STRENGTH:
+        denoiser = replace(denoiser, strength=float(wanted.strength))
     picture = Picture(colours, None, Path('the picture'))
     scale = denoiser.net.scale
     answer = np.empty((scale * colours.shape[0], scale * colours.shape[1], colours.shape[2]), colours.dtype)
@@ -124,7 +129,7 @@ def _denoiser(wanted: Wanted, colours: np.ndarray) -> Denoiser:
     level = level_of_a_student(channels, level) if estimated and level is not None else level
     row = zoo.row(zoo.default_name(channels, level))
     net = _network(row.name)[1]
-    return Denoiser(net, net.in_ch, sigma=level, contrast=row.contrast_for(level))
+    return Denoiser(net, net.in_ch, sigma=level, contrast=row.contrast_for(level), strength=usual_strength(row.noise))
 
 
 def _named(wanted: Wanted, level: float | None) -> Denoiser:
@@ -137,7 +142,7 @@ def _named(wanted: Wanted, level: float | None) -> Denoiser:
     if level is not None and not net.takes_sigma:
         raise UserError(f'sigma was given, but {wanted.network} takes no noise level; leave it out, or choose another '
                         'network.')
-    return Denoiser(net, net.in_ch, sigma=level)
+    return Denoiser(net, net.in_ch, sigma=level, strength=usual_strength(trained.known_card().noise))
 
 
 @lru_cache(KEPT_NETWORKS)

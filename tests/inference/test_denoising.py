@@ -67,7 +67,7 @@ def test_tiled_result_is_that_of_the_whole_picture(bits, channels, reads):
         expected = net(batch.repeat(1, 3, 1, 1)).mean(1, keepdim=True)
     else:
         expected = torch.cat([net(part) for part in batch.split(reads, dim=1)], dim=1)
-    restored, compared = restore_picture(Denoiser(net, reads, tile=8), picture, NoiseStream(25, 3))
+    restored, compared, _ = restore_picture(Denoiser(net, reads, tile=8), picture, NoiseStream(25, 3))
     assert compared is None
     assert restored.dtype == picture.stored.dtype
     whole = expected[0].permute(1, 2, 0).double().clamp(0, 1).mul(2**bits - 1).round().numpy()
@@ -78,7 +78,7 @@ def test_tiled_result_is_that_of_the_whole_picture(bits, channels, reads):
 @pytest.mark.parametrize('bits', [8, 16])
 def test_compared_pictures_have_eight_bits(bits):
     picture, net = random_picture(20, 31, 3, bits=bits), small_net()
-    restored, compared = restore_picture(Denoiser(net, 3, tile=8), picture, NoiseStream(50, 1), compare=True)
+    restored, compared, _ = restore_picture(Denoiser(net, 3, tile=8), picture, NoiseStream(50, 1), compare=True)
 
     def eight(pixels: np.ndarray) -> np.ndarray:
         return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
@@ -125,7 +125,7 @@ def test_runs_in_inference_mode():
     net = Recording()
     net.modes = []
     picture = random_picture(20, 20, 3)
-    restored, _ = restore_picture(Denoiser(net, 3, tile=16), picture)
+    restored, _, _ = restore_picture(Denoiser(net, 3, tile=16), picture)
     np.testing.assert_array_equal(restored, picture.stored)
     assert net.modes == [True] * 4
 
