@@ -120,11 +120,24 @@ def _tell(batch: Batch, planned: Plan, args: argparse.Namespace) -> None:
 
             Console().print(score_table(batch.scores))
         sys.stdout.write(f'{written}\n')
+    if args.strength == AUTO_STRENGTH:
+        _tell_spared(batch)
     if batch.of(SKIPPED) and not batch.interrupted:
         sys.stderr.write(f'{len(batch.of(SKIPPED))} more left out, whose results exist.\n')
     if failures:
         sys.stderr.write(f'{len(failures)} of {count} pictures failed:\n')
         sys.stderr.writelines(f'  {outcome.told()}\n' for outcome in failures)
+
+
+def _tell_spared(batch: Batch) -> None:
+    """Of which pictures less than all of the change was made, because they have little noise."""
+    spared = [outcome for outcome in batch.of(WRITTEN) if outcome.strength is not None and outcome.strength < 1]
+    if len(spared) == 1:
+        sys.stderr.write(f'{spared[0].input}: little noise, so that {spared[0].strength:.2g} of the change was made '
+                         '(--strength 1: all).\n')
+    elif spared:
+        sys.stderr.write(f'{len(spared)} pictures have little noise, so that less of the change was made (--strength 1: '
+                         'all; --json tells how much).\n')
 
 
 def _chooser(args: argparse.Namespace) -> Chooser:

@@ -157,9 +157,6 @@ class Batch:
             restored, compared, strength = restore_picture(denoiser, picture, self._noise(NoiseStream), bits,
                                                            self.args.gt, after_tile)
         outcome.strength = round(strength, 3)
-        if denoiser.strength is None and strength < 1:
-            self._say_once(f'{job.source}: little noise, so that {strength:.2g} of the change is made (--strength 1: '
-                           'all)')
         scored = score(compared.clean, compared.noisy, compared.restored) if compared else None
         alpha, carried = _beside(picture, outcome.scale)
         del picture, compared  # encoding needs as much memory again

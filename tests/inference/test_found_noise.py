@@ -78,11 +78,14 @@ def test_a_large_picture_is_judged_by_one_tile_of_it(monkeypatch, clean):
 
 def test_the_command_says_why_little_is_changed(inside, capsys, clean, noisy):
     for name, pixels in (('clean', clean), ('noisy', noisy)):
-        (inside / 'in').mkdir(exist_ok=True)
         write_picture(inside / 'in' / f'{name}.png', pixels)
     assert main(['denoise', '-i', 'in', '-o', 'out', '--engine', 'torch', '--json']) == 0
     caught = capsys.readouterr()
-    assert f'clean.png: little noise, so that {LEAST} of the change is made (--strength 1: all)' in caught.err
+    assert f'clean.png: little noise, so that {LEAST} of the change was made (--strength 1: all).' in caught.err
     assert 'noisy.png: little' not in caught.err
     assert f'"strength": {LEAST}' in caught.out
     assert '"strength": 1.0' in caught.out
+    for name in ('clean', 'clean_2'):
+        write_picture(inside / 'two' / f'{name}.png', clean)
+    assert main(['denoise', '-i', 'two', '-o', 'out', '--engine', 'torch', '--overwrite']) == 0
+    assert '2 pictures have little noise, so that less of the change was made' in capsys.readouterr().err
