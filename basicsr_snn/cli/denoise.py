@@ -136,8 +136,8 @@ def _tell_spared(batch: Batch) -> None:
         sys.stderr.write(f'{spared[0].input}: little noise, so that {spared[0].strength:.2g} of the change was made '
                          '(--strength 1: all).\n')
     elif spared:
-        sys.stderr.write(f'{len(spared)} pictures have little noise, so that less of the change was made (--strength 1: '
-                         'all; --json tells how much).\n')
+        sys.stderr.write(f'{len(spared)} pictures have little noise, so that less of the change was made (--strength '
+                         '1: all; --json tells how much).\n')
 
 
 def _chooser(args: argparse.Namespace) -> Chooser:
