@@ -145,10 +145,10 @@ class Denoiser:
         """What suits a large picture, by one tile of it."""
         row, column = (spans[len(spans) // 2] for spans in (
             tile_spans(self.net, length, AUTO_TILE, self.overlap) for length in picture.stored.shape[:2]))
-        given = RowReader(picture.stored, noise).read(row.read)
-        restored = self._restored(given, [column], None)
-        seen = np.s_[row.kept_of_answer, column.kept]
-        return found_strength(restored[seen] - given[seen])
+        given = np.ascontiguousarray(RowReader(picture.stored, noise).read(row.read)[:, column.read])
+        seen = np.s_[row.kept_of_answer, column.kept_of_answer]
+        width = given.shape[1]
+        return found_strength((self._restored(given, [Span(0, width, 0, width)], None) - given)[seen])
 
     def _restored(self, given: np.ndarray, columns: list[Span],
                   after_tiles: Callable[[int], None] | None) -> np.ndarray:
