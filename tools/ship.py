@@ -34,7 +34,7 @@ from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.neurons import neurons_in
 from basicsr_snn.spiking.ternary import packed_state
 from basicsr_snn.version import __version__
-from basicsr_snn.weight_files.card import Card
+from basicsr_snn.weight_files.card import CAMERA, Card
 from basicsr_snn.zoo.weights import load_weights
 
 CURVES = Path(__file__).with_name('results') / 'curves.csv'
@@ -97,7 +97,7 @@ def noise_of(options: Mapping[str, Any]) -> float | list[float] | str | None:
     if options.get('task', 'denoise') != 'denoise':
         return None
     levels = [one.get('sigma', one.get('sigma_range')) for one in data.get('sets', [data])]
-    return levels[0] if levels[0] is not None and levels.count(levels[0]) == len(levels) else 'camera'
+    return levels[0] if levels[0] is not None and levels.count(levels[0]) == len(levels) else CAMERA
 
 
 def described(data: Mapping[str, Any]) -> str:

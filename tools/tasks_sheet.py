@@ -8,15 +8,12 @@ from typing import Any
 import basicsr_snn
 
 # isort: split
-import matplotlib
 import numpy as np
+from sheet import draw_sheet
 
 from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.images.enlarging import at_size_of
 from basicsr_snn.images.scoring import eight_bits, quality
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # the backend comes first
 
 FILE, PICTURES, SHOWN = Path('docs/images/tasks.jpg'), 'datasets/demo/val', 'dogs'
 TOP, LEFT, SIDE = 50, 60, 190
@@ -41,14 +38,8 @@ def versions(task: str) -> list[tuple[str, np.ndarray]]:
 
 
 def main() -> None:
-    figure, axes = plt.subplots(len(KINDS), 3, figsize=(8, 2.8 * len(KINDS)))
-    for line, task in zip(axes, KINDS, strict=True):
-        for axis, (title, pixels) in zip(line, versions(task), strict=True):
-            axis.imshow(pixels[TOP:TOP + SIDE, LEFT:LEFT + SIDE], interpolation='nearest')
-            axis.set_title(title, fontsize=9)
-            axis.set(xticks=[], yticks=[])
-    figure.tight_layout()
-    figure.savefig(FILE, dpi=100, pil_kwargs={'quality': 90})
+    seen = np.s_[TOP:TOP + SIDE, LEFT:LEFT + SIDE]
+    draw_sheet([[(title, pixels[seen]) for title, pixels in versions(task)] for task in KINDS], FILE)
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
-from basicsr_snn.weight_files.card import Card
+from basicsr_snn.weight_files.card import CAMERA, Card
 from basicsr_snn.zoo.trained_network import named_network
 
 WHITE = 255
@@ -113,5 +113,5 @@ def _levels(card: Card, name: str, takes_sigma: bool) -> tuple[float, float]:
         return float(min(told)), float(max(told))
     if isinstance(card.noise, list):
         raise UserError(f'{name} finds the level of noise itself and cannot be told it, as a denoiser is; {INSTEAD}.')
-    said = 'the noise of cameras' if card.noise == 'camera' else 'no level of noise that it says'
+    said = 'the noise of cameras' if card.noise == CAMERA else 'no level of noise that it says'
     raise UserError(f'{name} was trained for {said}, but a denoiser is told the level of white noise; {INSTEAD}.')

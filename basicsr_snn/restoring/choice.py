@@ -7,10 +7,8 @@ from typing import Any
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.defaults import FACTORS
+from basicsr_snn.weight_files.card import CAMERA
 from basicsr_snn.zoo.trained_network import TrainedNetwork
-
-CAMERA = 'camera'
-"""In the place of a level: what cameras do."""
 
 NEARLY = 0.125
 """How far an estimated level may be from that of a student, as a share: the estimate is no better."""

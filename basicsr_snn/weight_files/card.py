@@ -20,6 +20,9 @@ from basicsr_snn.version import __version__
 
 NETWORK = 'network_g'
 NOISE_OPTIONS = ('sigma', 'sigma_range', 'sigma_list')
+CAMERA = 'camera'
+"""In the place of a noise level: the noise of cameras, of which no level is told."""
+
 DEEPEST = 8
 """Levels of blocks in one another that a ``network_g`` may have."""
 

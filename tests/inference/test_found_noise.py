@@ -24,7 +24,7 @@ def change(level: float, shape: tuple[int, int, int] = (96, 128, 3)) -> np.ndarr
 
 @pytest.fixture(scope='module')
 def clean() -> np.ndarray:
-    return np.rint(read_picture(CLEAN).pixels * 255).astype(np.uint8)
+    return read_picture(CLEAN).stored
 
 
 @pytest.fixture(scope='module')
