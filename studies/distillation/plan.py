@@ -117,7 +117,8 @@ class Plan:
         """Options of a run, as ``basicsr-snn train`` takes them."""
         options = read_options(OPTIONS / f'{self.content["base"]}.yml')
         arm = {} if run.arm == TWIN_ARM else self._arm(run)
-        for key, value in {**self.content['options'], **arm}.items():
+        own = self.content.get('neuron_options', {}).get(run.neuron, {})
+        for key, value in {**self.content['options'], **own, **arm}.items():
             set_option(options, key, copy.deepcopy(value))
         if 'distill' in options:
             options['model_type'] = 'ANNSNNDistillModel'
