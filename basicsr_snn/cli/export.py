@@ -24,6 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
                         help='with --format onnx: spike counts and the weights that read them as 8 bits '
                              '(QuantizeLinear, DequantizeLinear), which needs no calibration')
     parser.add_argument('-o', '--output', required=True, type=Path, metavar='FILE', help='file to write')
+    parser.add_argument('--overwrite', action='store_true', help='replace FILE if it exists')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,14 +34,16 @@ def run(args: argparse.Namespace) -> int:
         0.
 
     Raises:
-        UserError: No network, a network that the format cannot express, a missing package, or a file that cannot be
-            written.
+        UserError: No network, a network that the format cannot express, a missing package, or a file that exists or
+            cannot be written.
     """
     from basicsr_snn.exporting import export
 
     check_network_arguments(args)
     if args.int8 and args.format != 'onnx':
         raise UserError(f'--int8 was given with --format {args.format}; only --format onnx has an 8-bit form.')
+    if args.output.exists() and not args.overwrite:
+        raise UserError(f'{args.output} exists; add --overwrite to replace it, or give another file with -o FILE.')
     try:
         args.output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

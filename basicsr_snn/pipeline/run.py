@@ -16,6 +16,7 @@ from basicsr.utils import logger as basicsr_logger
 
 from basicsr_snn.compat.replacing import replaced
 from basicsr_snn.errors import MachineError, UserError
+from basicsr_snn.pipeline.fitting_weights import require_fitting_weights
 from basicsr_snn.pipeline.machine_errors import errors_of_machine_in_sentences
 from basicsr_snn.pipeline.option_files import keep_datasets, leave_out_training_sets, parse_checked_options
 from basicsr_snn.pipeline.processes import watched_processes
@@ -65,9 +66,16 @@ def run_training(argv: list[str] | None = None, root_path: str | None = None) ->
         MachineError: A disk is full, a data worker or another process is lost; the last checkpoint is kept.
         SystemExit: SIGINT or SIGTERM stopped the training, after a checkpoint; the code is 128 plus the signal number.
     """
+
+    def parse(root: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
+        options, arguments = parse_checked_options(root, is_train)
+        require_fitting_weights(options)
+        return options, arguments
+
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
-          one_run_of_a_name(parse_checked_options) as parse,
-          replaced('parse_options', parse, 'basicsr.train'), stoppable_training()):  # unknown keys are refused
+          one_run_of_a_name(parse) as parse_and_lock,
+          replaced('parse_options', parse_and_lock, 'basicsr.train'),  # unknown keys are refused
+          stoppable_training()):
         basicsr_train.train_pipeline(root_path or os.getcwd())
 
 
@@ -88,6 +96,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
 
     def parse(root: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
         options, arguments = parse_checked_options(root, is_train, network)
+        require_fitting_weights(options)
         if sets:
             keep_datasets(options, sets)
         else:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +76,17 @@ def test_the_command_writes_weights_that_the_others_read(tmp_path, monkeypatch, 
     assert main(['denoise', '-i', 'a.png', '-o', 'e', '-n', 'spikerir_tiny_color25', '--engine', 'torch']) == 0
     first, second = (cv2.imread(str(next((tmp_path / folder).iterdir()))) for folder in 'de')
     assert np.array_equal(first, second)
+
+
+def test_a_file_that_exists_is_replaced_only_if_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ['export', '-n', 'spikerir_tiny_color25', '--format', 'safetensors', '-o', 'net.safetensors']
+    Path('net.safetensors').write_bytes(b'weights of a week')
+    assert main(command) == 2
+    assert 'net.safetensors exists; add --overwrite' in capsys.readouterr().err
+    assert Path('net.safetensors').read_bytes() == b'weights of a week'
+    assert main([*command, '--overwrite']) == 0
+    assert Path('net.safetensors').stat().st_size > 1000
 
 
 @pytest.mark.slow
