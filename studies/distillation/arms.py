@@ -16,7 +16,7 @@ from typing import Any
 from runs import HERE, ONE_THREAD, read, run_command, set_length, train_to_the_end, write
 
 # isort: split
-from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
+from basicsr_snn.bench.evaluation_set import EvaluationSet
 from basicsr_snn.bench.measuring import measure
 from basicsr_snn.bench.training_log import read_training_log
 from basicsr_snn.pipeline.option_files import read_options
@@ -42,9 +42,9 @@ def scored_on(options: Mapping[str, Any], also: Sequence[Path]) -> Iterator[tupl
     blocks = {phase: block for phase, block in options['datasets'].items() if phase != 'train'}
     for phase, block in blocks.items():
         yield block['name'], EvaluationSet({phase: block})
-    first = next(iter(blocks.values()))
+    first = {key: value for key, value in next(iter(blocks.values())).items() if key != 'subset'}
     for folder in also:
-        yield folder.name, EvaluationSet(block_of_folder(folder, first['sigma'], first['in_ch']))
+        yield folder.name, EvaluationSet({'val': {**first, 'name': folder.name, 'dataroot_gt': str(folder)}})
 
 
 def train(options: Mapping[str, Any]) -> Path:

@@ -1,11 +1,13 @@
 """Networks trained on one noise met with others: ``studies/distillation/noise_immunity.py -n NAME [NAME ...]``.
 
 KDSNN (arXiv 2304.05627) claims that distilled spiking networks withstand noise that they were not trained on. Scores
-are PSNR of the first pictures of CBSD68 under seeded noise of several kinds, and of the real pairs of PolyU.
+are PSNR of the first pictures of CBSD68 under seeded noise of several kinds, and of the real pairs of PolyU. Those of
+experiments that differ in their seed are the mean, and the standard deviation of the mean of each.
 """
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +17,10 @@ import basicsr_snn  # noqa: F401 - before basicsr
 import cv2
 import numpy as np
 import torch
+from regime import network
 from rich.console import Console
 from rich.progress import track
+from runs import EXPERIMENTS
 from skimage.util import random_noise
 from torch import nn
 
@@ -81,19 +85,32 @@ def mean_psnr(net: nn.Module | None, pairs: Iterator[tuple[np.ndarray, np.ndarra
     return float(np.mean(scores))
 
 
-def networks(args: argparse.Namespace) -> dict[str, nn.Module | None]:
-    found: dict[str, nn.Module | None] = {'degraded': None, **{name: load(name) for name in args.name}}
+def networks(args: argparse.Namespace) -> dict[str, list[nn.Module | None]]:
+    """Networks by column: one, or one for each seed."""
+    found: dict[str, list[nn.Module | None]] = {'degraded': [None], **{name: [load(name)] for name in args.name}}
     for given in args.trained:
         options, weights = given.split('=')
-        network = read_options(options)['network_g']
-        found[Path(options).stem] = TrainedNetwork(options, network, Path(weights), 'params_ema').build().net
+        block = read_options(options)['network_g']
+        found[Path(options).stem] = [TrainedNetwork(options, block, Path(weights), 'params_ema').build().net]
+    for given in args.seeds:
+        name, pattern = given.split('=')
+        folders = sorted(folder for folder in EXPERIMENTS.glob(pattern) if folder.is_dir())
+        found[name] = [network(read_options(folder / f'{folder.name}.yml'), folder, 'latest').build().net
+                       for folder in folders]
     return found
+
+
+def in_words(scores: list[float]) -> str:
+    spread = f' ({statistics.stdev(scores):.2f})' if len(scores) > 1 else ''
+    return f'{statistics.fmean(scores):.2f}{spread}'
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks')
     parser.add_argument('--trained', nargs='+', default=[], metavar='X.yml=W.pth', help='trained networks')
+    parser.add_argument('--seeds', nargs='+', default=[], metavar='COLUMN=PATTERN',
+                        help='experiments that differ in their seed, such as control=regime_control_if_*_seed?')
     parser.add_argument('--pictures', type=int, default=16, help='of each set (default: %(default)s)')
     parser.add_argument('--markdown', type=Path, default=Path(__file__).with_name('noise_immunity.md'))
     args = parser.parse_args()
@@ -102,7 +119,7 @@ def main() -> None:
     kinds = {**{name: (lambda degrade=degrade: synthetic_pairs(degrade, args.pictures))
                 for name, degrade in DEGRADATIONS.items()}, 'PolyU, real': lambda: real_pairs(args.pictures)}
     for kind, pairs in track(kinds.items(), console=Console(stderr=True)):
-        lines.append([kind, *(f'{mean_psnr(net, pairs()):.2f}' for net in columns.values())])
+        lines.append([kind, *(in_words([mean_psnr(net, pairs()) for net in nets]) for nets in columns.values())])
     text = '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
     args.markdown.write_text(text, encoding='utf-8')
     print(text)

@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 from basicsr_snn.pipeline.option_files import read_options
 
 FOLDER = REPOSITORY / 'options' / 'train'
-CONTROLS = {'without_truth': 'truth', 'wider_teacher': 'truth'}
+CONTROLS = {'without_truth': 'truth', 'wider_teacher': 'truth', 'under_edsr': 'truth'}
 OPTION_FILES = [file for folder in CONTROLS for file in sorted((FOLDER / folder).glob('*.yml'))]
 
 
