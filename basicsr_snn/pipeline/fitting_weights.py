@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from basicsr.utils.registry import MODEL_REGISTRY
 
-from basicsr_snn.distill.teachers import build_teachers
+from basicsr_snn.distill.teachers import build_teacher
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
 from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.zoo.building import build
@@ -30,4 +30,11 @@ def require_fitting_weights(options: Mapping[str, Any]) -> None:
         if issubclass(model, SNNModel) and weights and path.get('strict_load_g', True) and not resumes:
             load_entry_or_any(build(options['network_g']), weights, path.get('param_key_g', 'params'), strict=True)
         if issubclass(model, ANNSNNDistillModel) and options['is_train']:
-            build_teachers(options['distill'], torch.device('cpu'))
+            for teacher in teachers_with_weights(options['distill']):
+                build_teacher(teacher, torch.device('cpu'))
+
+
+def teachers_with_weights(distill: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The blocks of teachers that are read from a file; others are the training's own."""
+    return [teacher for teacher in (distill.get('teacher'), *(distill.get('teachers') or []))
+            if teacher and teacher.get('path')]

@@ -69,7 +69,8 @@ def run_training(argv: list[str] | None = None, root_path: str | None = None) ->
 
     def parse(root: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
         options, arguments = parse_checked_options(root, is_train)
-        require_fitting_weights(options)
+        with without_log():
+            require_fitting_weights(options)
         return options, arguments
 
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
@@ -96,7 +97,8 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
 
     def parse(root: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
         options, arguments = parse_checked_options(root, is_train, network)
-        require_fitting_weights(options)
+        with without_log():
+            require_fitting_weights(options)
         if sets:
             keep_datasets(options, sets)
         else:
@@ -122,6 +124,18 @@ def pipeline_arguments(argv: list[str] | None) -> Iterator[None]:
         sys.argv = kept
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def without_log() -> Iterator[None]:
+    """Context whose news are not told, and after which BasicSR sets its logger up as if it had not been used."""
+    level = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(level)
+        forget_log_file()
 
 
 def forget_log_file() -> None:

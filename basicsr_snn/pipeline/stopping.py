@@ -94,10 +94,16 @@ class StopRequest:
             self.model.save(self.sampler.epoch, self.finished_iteration)
             get_root_logger().info(f'Stopped at iteration {self.finished_iteration}; resume with --auto_resume')
 
+    def save_the_end(self) -> None:
+        """Save where a training ended, unless that was just done: one of more iterations can go on from there."""
+        if self.finished_iteration % self.model.opt['logger']['save_checkpoint_freq']:
+            self.model.save(self.sampler.epoch, self.finished_iteration)
+
 
 @contextmanager
 def stoppable_training() -> Iterator[None]:
-    """Let SIGINT and SIGTERM save before they end the training, and lost pictures and workers too."""
+    """Let SIGINT and SIGTERM save before they end the training, and lost pictures and workers too. The end saves where
+    it is, as well: BasicSR saves only the weights then."""
     request = StopRequest()
 
     @replaces('build_model', 'basicsr.train')
@@ -117,6 +123,7 @@ def stoppable_training() -> Iterator[None]:
     with stop_signals_received(request), build_watched_model, create_watched_loaders:
         try:
             yield
+            request.save_the_end()
         except (DataError, WorkerError):
             request.save()
             raise

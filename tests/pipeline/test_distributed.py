@@ -207,8 +207,8 @@ def test_two_processes_distil_like_one_on_random_crops(runs):
 def test_only_the_first_process_writes(runs):
     files = {str(file.relative_to(runs / 'experiments/two')) for file in (runs / 'experiments/two').rglob('*.*')
              if file.suffix != '.log'}
-    assert files == {'two.yml', 'training_states/4.state', *(
-        f'models/net_{kind}_{iteration}.pth' for kind in ('g', 'adapters') for iteration in ('4', 'latest'))}
+    assert files == {'two.yml', 'training_states/4.state', 'training_states/7.state', *(
+        f'models/net_{kind}_{iteration}.pth' for kind in ('g', 'adapters') for iteration in ('4', '7', 'latest'))}
     assert len(list((runs / 'experiments/two').glob('*.log'))) == 1
     assert 'iter:' not in (runs / '1.out').read_text()
 
@@ -219,7 +219,8 @@ def test_resumed_by_another_number_of_processes(runs, tmp_path, monkeypatch, beg
     """A checkpoint in the middle of an epoch: what follows is the unbroken run's, its samples included."""
     shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    for file in [*tmp_path.rglob('*_latest.pth'), *tmp_path.rglob('*.log')]:
+    for file in [*tmp_path.rglob('*_latest.pth'), *tmp_path.rglob('*_7.pth'), *tmp_path.rglob('7.state'),
+                 *tmp_path.rglob('*.log')]:
         file.unlink()
     train, batch_size = (trained, 4) if resumed == 'one' else (trained_by_two, 2)
     train(tmp_path, denoising(tmp_path, begun, batch_size), '--auto_resume')

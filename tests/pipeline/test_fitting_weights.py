@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainings import TEACHER, distilling, train, training, write
+from trainings import TEACHER, distilling, log_of, train, training, write
 
 from basicsr_snn import zoo
 from basicsr_snn.cli.main import main
@@ -54,6 +54,15 @@ def test_a_training_that_goes_on_needs_no_first_weights_that_fit(wide_weights):
     options['train']['total_iter'] = 6
     train(options, '--auto_resume')
     assert Path('experiments/tiny/models/net_g_6.pth').exists()
+
+
+def test_the_log_is_as_without_the_check(work):
+    options = training()
+    torch.save({'params': zoo.build(options['network_g']).state_dict()}, 'first.pth')
+    options['path']['pretrain_network_g'] = 'first.pth'
+    train(options)
+    assert log_of('tiny').count('Loading entry params of first.pth') == 2  # for the network and its moving average
+    assert log_of('tiny').count('l_pix') == 2
 
 
 def test_the_first_weights_of_a_run_are_drawn_as_without_the_check(work, monkeypatch):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from trainings import train, training
+from trainings import log_of, train, training
 
 from basicsr_snn.cli import main as cli
 from basicsr_snn.compat.replacing import replaced
@@ -51,6 +51,17 @@ def test_pictures_that_go_missing_leave_a_checkpoint(work):
         train(options)
     state = torch.load('experiments/tiny/training_states/3.state', weights_only=True)
     assert state['iter'] == 3
+
+
+def test_a_longer_training_goes_on_where_a_shorter_one_ended(work):
+    options = training()
+    options['logger']['save_checkpoint_freq'] = 3
+    train(options)
+    assert sorted(file.name for file in Path('experiments/tiny/training_states').iterdir()) == ['3.state', '4.state']
+    options['train']['total_iter'] = 6
+    train(options, '--auto_resume')
+    assert ', iter: 4.' in log_of('tiny')  # where it was resumed
+    assert Path('experiments/tiny/models/net_g_6.pth').exists()
 
 
 @pytest.mark.parametrize(('error', 'kind', 'sentence'), [
