@@ -175,8 +175,10 @@ def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool, defa
     neurons = neurons_in(built)
     spiking = any(neuron.is_spiking for neuron in neurons)
     row = {
-        'name': name, 'task': task, 'role': 'student', 'file': file.name, 'sha256': zoo.sha256_of(file),
-        'network': trained.network, 'neuron': trained.network.get('neuron', {}).get('type', 'SignedILIF'),
+        'name': name, 'task': task, 'role': 'student' if trained.network['type'] == 'SpikerIR' else 'teacher',
+        'file': file.name, 'sha256': zoo.sha256_of(file),
+        'network': trained.network,
+        'neuron': trained.network.get('neuron', {'type': 'SignedILIF' if spiking else 'relu'})['type'],
         'T': trained.network.get('T', 1) if spiking else None,
         'D': max(neuron.max_count for neuron in neurons) if spiking else None,
         'noise': trained.noise, 'licence': trained.licence, 'source': trained.source, 'training': trained.training,

@@ -39,7 +39,8 @@ def options_of(file: Path, seed: int, steps: int | None = None) -> dict[str, Any
 
 def scored_on(options: Mapping[str, Any], also: Sequence[Path]) -> Iterator[tuple[str, EvaluationSet]]:
     """The sets that a run is scored on, by their names: those that it validates on, and folders of clean pictures."""
-    blocks = {phase: block for phase, block in options['datasets'].items() if phase != 'train'}
+    blocks = {phase: {'scale': options.get('scale', 1), **block} for phase, block in options['datasets'].items()
+              if phase != 'train'}
     for phase, block in blocks.items():
         yield block['name'], EvaluationSet({phase: block})
     first = {key: value for key, value in next(iter(blocks.values())).items() if key != 'subset'}

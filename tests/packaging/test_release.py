@@ -49,7 +49,7 @@ def test_every_shipped_network_has_its_licence_on_the_page(row):
     licence = row.licence.split(',')[0].split(';')[0]
     family = row.name if row.role == 'teacher' else 'spikerir_*'
     assert any(f'`{family}`' in entry and licence in entry for entry in entries)
-    assert ('BSD432' in row.licence) == (row.role == 'student')
+    assert ('BSD432' in row.licence) == bool(row.training)
 
 
 def test_every_required_package_has_its_licence_on_the_page():

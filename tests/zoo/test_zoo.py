@@ -56,7 +56,7 @@ def test_every_row_describes_its_file(name):
 def test_every_network_loads_and_answers_an_odd_size(name):
     net, network = load(name), zoo.row(name).network
     assert not net.training
-    channels, scale = network.get('in_nc') or network.get('in_ch', 3), network.get('scale', 1)
+    channels, scale = network.get('in_nc') or network.get('in_ch', 3), network.get('scale') or network.get('upscale', 1)
     assert net(torch.rand(1, channels, 13, 9)).shape == (1, channels, 13 * scale, 9 * scale)
 
 
