@@ -196,6 +196,43 @@ def draw_weights(arms: dict[str, Arm], own: Mapping[str, float], heading: str, f
     figure.savefig(file, dpi=100)
 
 
+def draw_gains(found: Mapping[Key, dict[str, Arm]], plan: Mapping[str, Any], file: Path) -> None:
+    """Gain over the control of the same seed, of the arms that the plan names, by neuron and length: mean, and each
+    seed. Of settings that differ from the plan's defaults in nothing else."""
+    told = [arm for arm in plan['told'] if any(arm in arms for arms in found.values())]
+    groups = [(f'{plan["words"][of["neuron"]]},\n{int(of["steps"]):,} of training', arms)
+              for of, arms in _told_settings(found, plan) if any(arm in arms for arm in told)]
+    figure = Figure(figsize=(1.6 + 1.25 * len(groups), 4.5))
+    axes = figure.subplots()
+    width = 0.8 / len(told)
+    for number, arm in enumerate(told):
+        for place, (_, arms) in enumerate(groups):
+            if arm in arms:
+                gains, x = gains_of(arms[arm], arms[CONTROL]), place + (number - (len(told) - 1) / 2) * width
+                axes.bar(x, statistics.fmean(gains), width, color=f'C{number}', alpha=0.7,
+                         label=plan['told'][arm] if arm not in axes.get_legend_handles_labels()[1] else None)
+                axes.plot([x] * len(gains), gains, '.', color='black', markersize=4)
+    axes.axhline(0, color='black', linewidth=1)
+    axes.set_xticks(range(len(groups)), [name for name, _ in groups], fontsize=8)
+    axes.set_ylabel('gain over the control of the same seed, dB')
+    axes.grid(axis='y', alpha=0.3)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    axes.legend(handles.values(), handles.keys(), fontsize=9)
+    figure.tight_layout()
+    figure.savefig(file, dpi=100)
+
+
+def _told_settings(found: Mapping[Key, dict[str, Arm]], plan: Mapping[str, Any]) -> list[tuple[Row, dict[str, Arm]]]:
+    """Settings of default size, photographs, losses and rate, by neuron in the plan's order, and by length."""
+    usual = {key: str(value) for key, value in plan['defaults'].items() if key in SETTING}
+    named = [(dict(zip(SETTING, key, strict=True)), arms) for key, arms in found.items()]
+    alike = [(of, arms) for of, arms in named
+             if all(of[key] == value for key, value in usual.items() if key not in ('neuron', 'steps'))
+             and of['neuron'] in plan['words']]
+    order = list(plan['words'])
+    return sorted(alike, key=lambda item: (order.index(item[0]['neuron']), int(item[0]['steps'])))
+
+
 def own_weights(arms: Mapping[str, Any]) -> dict[str, float]:
     """The weight of the first hint, or of the teacher's picture, of each arm of a plan that has one."""
     found = {}
@@ -222,6 +259,7 @@ def main() -> None:
         plot = args.images / f'distillation_{name}.png'
         draw(arms, title(key), plot)
         parts.insert(1, f'![{title(key)}](../../{plot})\n')
+        draw_gains(found, Plan(args.plan).content, args.images / f'distillation_{name}_gains.png')
         if any(map(weight_of, arms.values())):
             draw_weights(arms, own_weights(Plan(args.plan).content['arms']), title(key),
                          args.images / f'distillation_{name}_weights.png')
