@@ -249,4 +249,4 @@ def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 
     sigma = args.noise if args.sigma is None else args.sigma
     strength = usual_strength(trained.known_card().noise) if args.strength == AUTO_STRENGTH else args.strength
     denoiser = Denoiser(net, net.in_ch, args.tile, args.tile_pad, sigma, contrast, strength)
-    return Chosen(denoiser, '', '' if placed.engine == 'torch' else placed.describe())
+    return Chosen(denoiser, '', '' if placed.engine == 'torch' else placed.describe(), trained.known_card().task)

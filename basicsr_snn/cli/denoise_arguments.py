@@ -32,7 +32,8 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
                         help="bits a channel of the results (default: the input's)")
     parser.add_argument('--quality', type=_quality, metavar='Q',
                         help='1 to 100, for JPEG, WebP, AVIF and HEIC (default: a JPEG of a JPEG has its tables of '
-                             'quantisation, other JPEGs have 95, WebP is lossless, AVIF and HEIC have 90)')
+                             'quantisation, but with --task jpeg, and other JPEGs, 95; WebP is lossless, AVIF and HEIC '
+                             'have 90)')
     parser.add_argument('--recursive', action='store_true', help='take sub-folders too, and keep them')
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument('--skip-existing', action='store_true', help='leave out pictures whose results exist')

@@ -7,13 +7,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.denoise_jobs import Job, Plan
 from basicsr_snn.errors import one_line
-from basicsr_snn.inference.defaults import AUTO_LEVEL
+from basicsr_snn.inference.defaults import AUTO_LEVEL, JPEG
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,11 +37,13 @@ class Chosen:
         denoiser: Ready for inference.
         name: What it is called, with the contrast that it gets; empty where the arguments name it.
         engine: Where it runs, in words; empty for torch.
+        task: What it was trained for; None: nobody knows.
     """
 
     denoiser: Denoiser
     name: str
     engine: str
+    task: str | None = None
 
     def describe(self) -> str:
         """The end of a sentence that begins with pictures that are restored; empty where nothing needs saying."""
@@ -159,6 +161,8 @@ class Batch:
         outcome.strength = round(strength, 3)
         scored = score(compared.clean, compared.noisy, compared.restored) if compared else None
         alpha, carried = _beside(picture, outcome.scale)
+        if chosen.task == JPEG:  # the tables of the input would put back what was taken away
+            carried = replace(carried, jpeg=None)
         del picture, compared  # encoding needs as much memory again
         left_out = write_picture(job.target, restored, alpha=alpha, carried=carried, quality=self.args.quality)
         if left_out:

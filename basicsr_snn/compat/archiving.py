@@ -3,17 +3,23 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from basicsr_snn.compat.distributed import on_first_process
 from basicsr_snn.compat.replacing import module, replaces
+from basicsr_snn.errors import UserError
 
 OWN_FOLDERS = ('experiments_root', 'models', 'training_states', 'results_root', 'log', 'visualization')
 
 _put_aside: dict[Path, Path] = {}
 """Where the folder of the present run's name was, and where it is now; empty where there was none."""
+
+_of_this_run: list[tuple[Path, Path]] = []
+"""The same for all folders that this process has put aside for a run that has not begun."""
 
 
 @replaces('mkdir_and_rename', 'basicsr.utils.misc', 'basicsr.utils', 'basicsr.train')
@@ -32,7 +38,36 @@ def put_aside(folder: Path) -> Path | None:
     archived = next(name for name in names if not os.path.lexists(name))
     print(f'Path already exists. Rename it to {archived}', flush=True)  # noqa: T201 - as BasicSR says it
     os.rename(folder, archived)
+    _of_this_run.append((folder, Path(archived)))
     return Path(archived)
+
+
+@contextmanager
+def put_back_if_refused() -> Iterator[None]:
+    """Context of a run: one that is refused before its model is built leaves the folders of an earlier run of its name
+    where they were, and nothing of its own in their place."""
+    _of_this_run.clear()
+
+    @replaces('build_model', 'basicsr.train', 'basicsr.test')
+    def keep_put_aside(build_model: Callable[[dict[str, Any]], Any], opt: dict[str, Any]) -> Any:
+        """A built model begins: what it leaves is worth as much as what was there before."""
+        model = build_model(opt)
+        _of_this_run.clear()
+        return model
+
+    with keep_put_aside:
+        try:
+            yield
+        except UserError:
+            _put_back()
+            raise
+
+
+def _put_back() -> None:
+    for folder, archived in reversed(_of_this_run):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(archived, folder)
+        print(f'{folder} is back, as it was', flush=True)  # noqa: T201 - as it was said that it went
 
 
 @replaces('make_exp_dirs', 'basicsr.utils.misc', 'basicsr.utils', 'basicsr.train', 'basicsr.test')

@@ -31,5 +31,7 @@ Task = Literal['denoise', 'sr2', 'sr4', 'derain', 'jpeg', 'deblur']
 TASKS: tuple[Task, ...] = get_args(Task)
 """What ``basicsr-snn restore`` does: noise, a picture of half or a quarter of the size, rain, traces of JPEG, blur."""
 
+JPEG: Task = 'jpeg'
+
 FACTORS: dict[str, int] = {'sr2': 2, 'sr4': 4}
 """By how much the networks of a task enlarge; those of others do not."""

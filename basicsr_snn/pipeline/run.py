@@ -14,9 +14,9 @@ from basicsr import test as basicsr_test
 from basicsr import train as basicsr_train
 from basicsr.utils import logger as basicsr_logger
 
+from basicsr_snn.compat.archiving import put_back_if_refused
 from basicsr_snn.compat.replacing import replaced
 from basicsr_snn.errors import MachineError, UserError
-from basicsr_snn.pipeline.fitting_weights import require_fitting_weights
 from basicsr_snn.pipeline.machine_errors import errors_of_machine_in_sentences
 from basicsr_snn.pipeline.option_files import keep_datasets, leave_out_training_sets, parse_checked_options
 from basicsr_snn.pipeline.processes import watched_processes
@@ -66,17 +66,9 @@ def run_training(argv: list[str] | None = None, root_path: str | None = None) ->
         MachineError: A disk is full, a data worker or another process is lost; the last checkpoint is kept.
         SystemExit: SIGINT or SIGTERM stopped the training, after a checkpoint; the code is 128 plus the signal number.
     """
-
-    def parse(root: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
-        options, arguments = parse_checked_options(root, is_train)
-        with without_log():
-            require_fitting_weights(options)
-        return options, arguments
-
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
-          one_run_of_a_name(parse) as parse_and_lock,
-          replaced('parse_options', parse_and_lock, 'basicsr.train'),  # unknown keys are refused
-          stoppable_training()):
+          one_run_of_a_name(parse_checked_options) as parse, put_back_if_refused(),
+          replaced('parse_options', parse, 'basicsr.train'), stoppable_training()):  # unknown keys are refused
         basicsr_train.train_pipeline(root_path or os.getcwd())
 
 
@@ -97,8 +89,6 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
 
     def parse(root: str, is_train: bool) -> tuple[dict[str, Any], argparse.Namespace]:
         options, arguments = parse_checked_options(root, is_train, network)
-        with without_log():
-            require_fitting_weights(options)
         if sets:
             keep_datasets(options, sets)
         else:
@@ -106,7 +96,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
         return options, arguments
 
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
-          one_run_of_a_name(parse) as parse_and_lock,
+          one_run_of_a_name(parse) as parse_and_lock, put_back_if_refused(),
           replaced('parse_options', parse_and_lock, 'basicsr.test'),  # unknown keys are refused, other sets left out
           say_what_is_untrained):
         basicsr_test.test_pipeline(root_path or os.getcwd())
@@ -124,18 +114,6 @@ def pipeline_arguments(argv: list[str] | None) -> Iterator[None]:
         sys.argv = kept
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def without_log() -> Iterator[None]:
-    """Context whose news are not told, and after which BasicSR sets its logger up as if it had not been used."""
-    level = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(level)
-        forget_log_file()
 
 
 def forget_log_file() -> None:

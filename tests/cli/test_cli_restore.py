@@ -143,6 +143,17 @@ def test_your_own_network_does_any_task(inside, task, options):
     assert read(inside / 'out' / 'a.png').shape == (12 * factor, 14 * factor, 3)
 
 
+@pytest.mark.parametrize(('task', 'as_input'), [('jpeg', False), ('derain', True), (None, False)])
+def test_a_jpeg_freed_from_its_traces_is_not_written_with_the_tables_that_made_them(inside, task, as_input):
+    """Without a task that is given, the weight file says it."""
+    weights(inside / 'net.pth', task or 'jpeg')
+    (inside / 'in').mkdir()
+    Image.fromarray(smooth_picture(24, 20, 3)).save(inside / 'in' / 'a.jpg', quality=10)
+    assert restore(*(('--task', task) if task else ()), '-n', 'net.pth', '-i', 'in', '-o', 'out') == 0
+    with Image.open(inside / 'in' / 'a.jpg') as given, Image.open(inside / 'out' / 'a.jpg') as result:
+        assert (given.quantization == result.quantization) == as_input
+
+
 NAMED = ('-n', 'net.pth')
 
 

@@ -1,14 +1,15 @@
-"""Weights of another network are refused before the folder of an earlier run is put aside."""
+"""A run that is refused before it begins leaves the folder of an earlier one where it was."""
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 import torch
-from trainings import TEACHER, distilling, log_of, train, training, write
+from trainings import TEACHER, distilling, training, write
 
 from basicsr_snn import zoo
 from basicsr_snn.cli.main import main
+from basicsr_snn.errors import UserError
 
 WIDE = {'type': 'SpikerIR', 'channels': [8, 8], 'blocks': [1, 1], 'norm': 'bn'}
 
@@ -47,27 +48,25 @@ def test_a_training_under_a_teacher_of_other_weights_keeps_the_last_experiment(w
     assert 'teacher.pth does not fit the network DnCNN' in capsys.readouterr().err
 
 
-def test_a_training_that_goes_on_needs_no_first_weights_that_fit(wide_weights):
+def test_a_training_without_its_pictures_keeps_the_last_experiment_and_its_curves(work, capsys):
     options = training()
-    train(options)
-    options['path']['pretrain_network_g'] = wide_weights
-    options['train']['total_iter'] = 6
-    train(options, '--auto_resume')
-    assert Path('experiments/tiny/models/net_g_6.pth').exists()
+    options['datasets']['train'].update(dataroot_gt='missing')
+    curve = Path('tb_logger/tiny/curve')
+    curve.parent.mkdir(parents=True)
+    curve.touch()
+    refused('train', options, 'experiments/tiny')
+    assert 'missing' in capsys.readouterr().err
+    assert curve.exists()
 
 
-def test_the_log_is_as_without_the_check(work):
-    options = training()
-    torch.save({'params': zoo.build(options['network_g']).state_dict()}, 'first.pth')
-    options['path']['pretrain_network_g'] = 'first.pth'
-    train(options)
-    assert log_of('tiny').count('Loading entry params of first.pth') == 2  # for the network and its moving average
-    assert log_of('tiny').count('l_pix') == 2
+def test_a_training_that_fails_after_it_began_keeps_both(work, monkeypatch):
+    Path('experiments/tiny').mkdir(parents=True)
+    Path('experiments/tiny/left.txt').touch()
+    monkeypatch.setattr('basicsr_snn.models.snn_model.SNNModel.optimize_parameters', failing)
+    assert main(['train', '-opt', write(training())]) == 2
+    assert len([entry for entry in Path('experiments').iterdir() if entry.is_dir()]) == 2
+    assert list(Path('experiments/tiny').glob('*.log'))
 
 
-def test_the_first_weights_of_a_run_are_drawn_as_without_the_check(work, monkeypatch):
-    train(training('with'))
-    monkeypatch.setattr('basicsr_snn.pipeline.run.require_fitting_weights', lambda options: None)
-    train(training('without'))
-    one, other = (torch.load(f'experiments/{name}/models/net_g_2.pth')['params'] for name in ('with', 'without'))
-    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+def failing(*_args) -> None:
+    raise UserError('a picture is broken.')
