@@ -36,7 +36,7 @@ REPAIRS = (
     archiving.copy_options_from_anywhere,
     checkpoints.save_network_atomically,
     checkpoints.save_state_atomically,
-    checkpoints.load_network_of_bounded_size,
+    checkpoints.load_network_that_fits,
     checkpoints.keep_best_metrics,
     resuming.resume_without_cuda,
     resuming.resume_as_the_file_says,

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.compat.replacing import replaced, replaces
-from basicsr_snn.errors import MachineError, first_line
+from basicsr_snn.errors import MachineError, UserError, first_line
 from basicsr_snn.finite import check_numbers
+from basicsr_snn.installation import find_weight_file
 from basicsr_snn.weight_files.card import card_on_state_dicts
-from basicsr_snn.weight_files.declared_size import check_declared_size
+from basicsr_snn.weight_files.reading import read_weight_file
 
 
 class TorchWithAtomicSave(types.ModuleType):
@@ -97,12 +98,19 @@ def save_state_atomically(upstream: Callable[..., None], model: Any, epoch: int,
 
 
 @replaces('load_network', 'basicsr.models.base_model:BaseModel')
-def load_network_of_bounded_size(upstream: Callable[..., None], model: Any, net: Any, load_path: str | Path,
-                                 *args: Any, **kwargs: Any) -> None:
-    """A weight file may unpack to more than the memory holds."""
-    if Path(load_path).is_file():
-        check_declared_size(Path(load_path))
-    upstream(model, net, load_path, *args, **kwargs)
+def load_network_that_fits(upstream: Callable[..., None], model: Any, net: Any, load_path: str | Path,
+                           strict: bool = True, param_key: str | None = 'params') -> None:
+    """A file that is missing, is too large, holds a plain state dict, as those that ship, or is of another network
+    ended in a traceback, or filled the memory."""
+    path = find_weight_file(load_path)
+    content = read_weight_file(path)[0]
+    plain = not ({param_key, 'params'} & content.keys())
+    try:
+        upstream(model, net, str(path), strict, None if plain else param_key)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f'{path} does not fit the network {type(model.get_bare_model(net)).__name__} that was built '
+                        f'({first_line(error, 300)}); give the options of the network that this file was trained '
+                        'with.') from error
 
 
 def _refuse_infinity(what: str, iteration: int, content: Any) -> None:

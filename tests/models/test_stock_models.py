@@ -11,6 +11,7 @@ from basicsr.metrics import calculate_ssim
 from trainings import built, log_of, train, training, write
 
 import basicsr_snn.test
+from basicsr_snn import zoo
 from basicsr_snn.cli.main import main
 from basicsr_snn.errors import UserError
 
@@ -107,6 +108,30 @@ def test_what_is_wrong_with_pairs_is_said_by_training_and_test(model, change, se
     Path('few/0.png').write_bytes(Path('given/0.png').read_bytes())
     options = stock('wrong', model)
     options['datasets']['val'].update(change)
+    with pytest.raises(UserError, match=sentence):
+        train(options)
+
+
+@pytest.mark.parametrize('entry', ['params', None], ids=['of BasicSR', 'plain, as those that ship'])
+def test_basicsrs_model_begins_with_weights_of_either_kind(entry, folders):
+    options = stock('begun', 'SRModel')
+    net = zoo.build(options['network_g'])
+    torch.save({entry: net.state_dict()} if entry else net.state_dict(), 'first.pth')
+    options['path']['pretrain_network_g'] = 'first.pth'
+    options['train'].update(ema_decay=0.9, total_iter=1)
+    options['train']['optim_g']['lr'] = 0.0
+    options['logger']['save_checkpoint_freq'] = 1
+    train(options)
+    trained = torch.load('experiments/begun/models/net_g_1.pth')['params_ema']
+    torch.testing.assert_close({name: trained[name] for name, _ in net.named_parameters()}, dict(net.named_parameters()))
+
+
+@pytest.mark.parametrize(('file', 'sentence'), [
+    ('none.pth', 'weight file none.pth does not exist'), ('other.pth', 'other.pth does not fit the network SpikerIR')])
+def test_weights_that_basicsrs_model_cannot_load_are_refused_in_a_sentence(file, sentence, folders):
+    torch.save({'params': zoo.build({'type': 'SpikerIR', 'size': 'tiny'}).state_dict()}, 'other.pth')
+    options = stock('begun', 'SRModel')
+    options['path']['pretrain_network_g'] = file
     with pytest.raises(UserError, match=sentence):
         train(options)
 
