@@ -21,7 +21,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description='Copies the option files (options/) and the demo pictures (datasets/demo/) into a folder to work '
                     'in. A file that exists there and differs is overwritten with --force only.')
     parser.add_argument('folder', type=Path, metavar='DIR', help='folder to work in, made if it is not there')
-    parser.add_argument('--force', action='store_true', help='replace files that differ from those that ship')
+    parser.add_argument('--force', action='store_true', help='replace files that differ from those that ship, and '
+                        'follow links')
     parser.set_defaults(func=run)
 
 
@@ -43,7 +44,7 @@ def lay_out(folder: Path, force: bool = False) -> list[Path]:
 
     Args:
         folder: Made if it is not there.
-        force: Whether files that are there and differ are replaced.
+        force: Whether files that are there and differ are replaced, and links followed.
 
     Returns:
         The names of the files, seen from ``folder``.
@@ -53,6 +54,8 @@ def lay_out(folder: Path, force: bool = False) -> list[Path]:
     """
     source = shared_files()
     names = _names_in(source)
+    if not force:
+        _refuse_links(folder)
     try:
         differing = [name for name in names if _differs(source / name, folder / name)]
         if not force:
@@ -65,6 +68,14 @@ def lay_out(folder: Path, force: bool = False) -> list[Path]:
         raise UserError(f'{folder} cannot be filled ({error}); give a folder that may be written to, on a disk with '
                         'room.') from error
     return names
+
+
+def _refuse_links(folder: Path) -> None:
+    """Data sets are often a link to a disk of pictures, which others share."""
+    for name in dict.fromkeys(Path(name).parts[0] for name in LAID_OUT):
+        if (folder / name).is_symlink():
+            raise UserError(f'{folder / name} is a link to {(folder / name).resolve()}, where files would be laid out; '
+                            'nothing was written: type --force to do so, or give another folder.')
 
 
 def _names_in(source: Path) -> list[Path]:

@@ -29,5 +29,9 @@ def say_what_is_wrong_with_a_dataset(upstream: Callable[[Mapping[str, Any]], Any
 
 def cannot_be_opened(options: Mapping[str, Any], error: Exception) -> UserError:
     """The sentence about a data set whose options or files raised one of :data:`MISTAKES`."""
+    unknown = options.get('type') not in module('basicsr.utils.registry').DATASET_REGISTRY
+    advice = ('register it before the pipeline runs; what import: of an option file names is imported by the commands '
+              'and by `from basicsr_snn import train_pipeline`' if unknown
+              else 'correct its options and paths')
     return UserError(f'the dataset {options.get("name")} of type {options.get("type")} cannot be opened '
-                     f'({type(error).__name__}: {first_line(error, 300)}); correct its options and paths.')
+                     f'({type(error).__name__}: {first_line(error, 300)}); {advice}.')

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 OPTIONS = Path('options/train/distillation/control.yml')
-STEPS, BATCH, SCORED_ON, COUNTED = 1000, 4, [400, 408], 2
+STEPS, LEAST_STEPS, BATCH, SCORED_ON, COUNTED = 1000, 20, 4, [400, 408], 2
 MOST_PARAMETERS = 87_038
 """Of ``small``, 1/300 of Restormer's."""
 SURPLUS = 3.0
@@ -191,6 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--write', type=Path, metavar='FILE', help='write the best within the budget as an option file')
     parser.add_argument('--db', type=Path, default=HERE / 'search.db', help='default: %(default)s')
     args = parser.parse_args(arguments)
+    if args.steps < LEAST_STEPS:
+        parser.error(f'--steps {args.steps} was given; allowed are {LEAST_STEPS} and more')
     search = Search(args.opt, args.budget, args.steps, args.seed)
     study = search.study(f'sqlite:///{args.db}')
     for _ in range(args.trials):

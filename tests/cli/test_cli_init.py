@@ -61,6 +61,19 @@ def test_force_replaces_what_was_changed_and_leaves_other_files(tmp_path):
     assert own.read_text() == 'name: own\n'
 
 
+def test_a_link_to_pictures_of_others_is_followed_only_if_asked(tmp_path, capsys):
+    pictures, folder = tmp_path / 'disk', tmp_path / 'work'
+    pictures.mkdir()
+    folder.mkdir()
+    (folder / 'datasets').symlink_to(pictures)
+    assert main(['init', str(folder)]) == 2
+    assert f'datasets is a link to {pictures}, where files would be laid out' in capsys.readouterr().err
+    assert not list(pictures.iterdir())
+    assert not (folder / 'options').exists()
+    assert main(['init', str(folder), '--force']) == 0
+    assert (pictures / 'demo').is_dir()
+
+
 def test_a_second_time_brings_back_only_what_is_missing(tmp_path):
     init.lay_out(tmp_path)
     before = (tmp_path / 'datasets' / 'README.md').stat().st_mtime_ns

@@ -86,3 +86,8 @@ def test_commands_end_with_the_sentence(rainy, verb, capsys):
     options['datasets']['train'] = {**PAIRS, **CROPS, 'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0}
     assert main([verb, '-opt', write(options)]) == 2
     assert 'pictures holds 3.png, but rainy holds no 3.png' in capsys.readouterr().err
+
+
+def test_a_dataset_that_nobody_registered_is_told_how_it_gets_there():
+    with pytest.raises(UserError, match=r'rain of type MyRain cannot be opened .*from basicsr_snn import train_pipeline'):
+        build_dataset({'name': 'rain', 'type': 'MyRain', 'phase': 'train'})

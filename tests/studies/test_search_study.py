@@ -82,3 +82,9 @@ def test_a_searched_student_may_have_a_teacher_by_its_option_file(search):
     begun = search('--trials', '1', '--opt', 'options/train/distillation/kdsnn_response.yml')
     assert begun[0]['model_type'] == 'ANNSNNDistillModel'
     assert begun[0]['distill']['teacher']['network']['type'] == 'FFDNet'
+
+
+def test_a_training_that_is_too_short_is_refused_in_a_sentence(tmp_path, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        within_budget.main(['--budget', '20', '--steps', '4', '--db', str(tmp_path / 'x.db')])
+    assert '--steps 4 was given; allowed are 20 and more' in capsys.readouterr().err
