@@ -42,6 +42,7 @@ REPAIRS = (
     resuming.resume_as_the_file_says,
     scoring.refuse_pictures_of_nan,
     scoring.score_in_numbers,
+    scoring.tell_no_best_of_a_test,
     optimizers.accept_more_optimizers,
     distributed.distribute_without_cuda,
     distributed.distribute_by_slurm_only,

@@ -89,5 +89,5 @@ def test_commands_end_with_the_sentence(rainy, verb, capsys):
 
 
 def test_a_dataset_that_nobody_registered_is_told_how_it_gets_there():
-    with pytest.raises(UserError, match=r'rain of type MyRain cannot be opened .*from basicsr_snn import train_pipeline'):
+    with pytest.raises(UserError, match=r'rain of type MyRain cannot be opened .*basicsr_snn import train_pipeline'):
         build_dataset({'name': 'rain', 'type': 'MyRain', 'phase': 'train'})
