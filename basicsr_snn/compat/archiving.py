@@ -11,7 +11,6 @@ from typing import Any
 
 from basicsr_snn.compat.distributed import on_first_process
 from basicsr_snn.compat.replacing import module, replaces
-from basicsr_snn.errors import UserError
 
 OWN_FOLDERS = ('experiments_root', 'models', 'training_states', 'results_root', 'log', 'visualization')
 
@@ -44,8 +43,8 @@ def put_aside(folder: Path) -> Path | None:
 
 @contextmanager
 def put_back_if_refused() -> Iterator[None]:
-    """Context of a run: one that is refused before its model is built leaves the folders of an earlier run of its name
-    where they were, and nothing of its own in their place."""
+    """Context of a run: one that ends before its model is built, however it ends, leaves the folders of an earlier run
+    of its name where they were, and nothing of its own in their place."""
     _of_this_run.clear()
 
     @replaces('build_model', 'basicsr.train', 'basicsr.test')
@@ -58,13 +57,13 @@ def put_back_if_refused() -> Iterator[None]:
     with keep_put_aside:
         try:
             yield
-        except UserError:
+        finally:
             _put_back()
-            raise
 
 
 def _put_back() -> None:
-    for folder, archived in reversed(_of_this_run):
+    while _of_this_run:
+        folder, archived = _of_this_run.pop()
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(archived, folder)
         print(f'{folder} is back, as it was', flush=True)  # noqa: T201 - as it was said that it went
