@@ -200,7 +200,7 @@ def draw_gains(found: Mapping[Key, dict[str, Arm]], plan: Mapping[str, Any], fil
     """Gain over the control of the same seed, of the arms that the plan names, by neuron and length: mean, and each
     seed. Of settings that differ from the plan's defaults in nothing else."""
     told = [arm for arm in plan['told'] if any(arm in arms for arms in found.values())]
-    groups = [(f'{plan["words"][of["neuron"]]},\n{int(of["steps"]):,} of training', arms)
+    groups = [(f'{plan["words"][of["neuron"]]},\n{int(of["steps"]):,} steps', arms)
               for of, arms in _told_settings(found, plan) if any(arm in arms for arm in told)]
     figure = Figure(figsize=(1.6 + 1.25 * len(groups), 4.5))
     axes = figure.subplots()
