@@ -15,6 +15,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from plan import FIELDS, TWIN_ARM, Plan
 from runs import HERE, read
 from scipy.stats import ttest_rel
@@ -197,29 +198,33 @@ def draw_weights(arms: dict[str, Arm], own: Mapping[str, float], heading: str, f
 
 
 def draw_gains(found: Mapping[Key, dict[str, Arm]], plan: Mapping[str, Any], file: Path) -> None:
-    """Gain over the control of the same seed, of the arms that the plan names, by neuron and length: mean, and each
-    seed. Of settings that differ from the plan's defaults in nothing else."""
-    told = [arm for arm in plan['told'] if any(arm in arms for arms in found.values())]
+    """Gain over the control of the same seed, of the arms that the plan tells of, by neuron and length: mean, and each
+    seed. Of settings that differ from the plan's defaults in nothing else; without any, nothing is drawn."""
     groups = [(f'{plan["words"][of["neuron"]]},\n{int(of["steps"]):,} steps', arms)
-              for of, arms in _told_settings(found, plan) if any(arm in arms for arm in told)]
+              for of, arms in _told_settings(found, plan) if arms.keys() & plan['told'].keys()]
+    if not groups:
+        return
     figure = Figure(figsize=(1.6 + 1.25 * len(groups), 4.5))
     axes = figure.subplots()
-    width = 0.8 / len(told)
-    for number, arm in enumerate(told):
-        for place, (_, arms) in enumerate(groups):
-            if arm in arms:
-                gains, x = gains_of(arms[arm], arms[CONTROL]), place + (number - (len(told) - 1) / 2) * width
-                axes.bar(x, statistics.fmean(gains), width, color=f'C{number}', alpha=0.7,
-                         label=plan['told'][arm] if arm not in axes.get_legend_handles_labels()[1] else None)
-                axes.plot([x] * len(gains), gains, '.', color='black', markersize=4)
+    for number, arm in enumerate(plan['told']):
+        _draw_bars(axes, [arms for _, arms in groups], arm, number, 0.8 / len(plan['told']))
     axes.axhline(0, color='black', linewidth=1)
     axes.set_xticks(range(len(groups)), [name for name, _ in groups], fontsize=8)
     axes.set_ylabel('gain over the control of the same seed, dB')
     axes.grid(axis='y', alpha=0.3)
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    axes.legend(handles.values(), handles.keys(), fontsize=9)
+    axes.legend([Patch(color=f'C{number}', alpha=0.7) for number in range(len(plan['told']))], plan['told'].values(),
+                fontsize=9)
     figure.tight_layout()
     figure.savefig(file, dpi=100)
+
+
+def _draw_bars(axes: Axes, groups: Sequence[Mapping[str, Arm]], arm: str, number: int, width: float) -> None:
+    """The bars of one arm, the ``number``-th of those that share a group's place, with a dot for each seed."""
+    for place, arms in enumerate(groups):
+        if arm in arms:
+            gains, x = gains_of(arms[arm], arms[CONTROL]), place - 0.4 + (number + 0.5) * width
+            axes.bar(x, statistics.fmean(gains), width, color=f'C{number}', alpha=0.7)
+            axes.plot([x] * len(gains), gains, '.', color='black', markersize=4)
 
 
 def _told_settings(found: Mapping[Key, dict[str, Arm]], plan: Mapping[str, Any]) -> list[tuple[Row, dict[str, Arm]]]:

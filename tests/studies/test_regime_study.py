@@ -168,15 +168,16 @@ def test_gains_of_several_weights_are_drawn_with_the_own_one_of_the_plan(tmp_pat
     assert drawn[-1][:2] == ([0.12, 3.0], [0.5, -1.0])
 
 
-def test_gains_are_drawn_of_settings_of_the_plans_own_rate_by_neuron_and_length(plan, tmp_path, monkeypatch):
+def test_gains_are_drawn_at_the_rate_of_the_plan_by_neuron_and_length(plan, tmp_path, monkeypatch):
     bars = []
     monkeypatch.setattr('matplotlib.axes.Axes.bar', lambda axes, x, height, *args, **how: bars.append((x, height)))
-    monkeypatch.setattr('matplotlib.axes.Axes.legend', lambda *args, **how: None)
     rows = [{**row, 'lr': lr, 'neuron': neuron, 'steps': steps} for lr, neuron, steps in
             (('0.006', 'ternary', '1200'), ('0.006', 'lif', '1200'), ('0.006', 'lif', '600'), ('0.002', 'lif', '1200'))
             for row in (result('control', 0, 27.0, 1), result('from_twin', 0, {'600': 28.0}.get(steps, 27.5), 1))]
     draw_regime.draw_gains(draw_regime.settings(rows, []), plan.content, tmp_path / 'x.png')
-    assert bars == [(0, 1.0), (1, 0.5), (2, 0.5)]  # LIF 600, LIF 1,200, ternary 1,200
+    assert bars == [(pytest.approx(place + 0.2), gain) for place, gain in enumerate((1.0, 0.5, 0.5))]
+    draw_regime.draw_gains({}, plan.content, tmp_path / 'none.png')
+    assert not (tmp_path / 'none.png').exists()
 
 
 def test_students_under_a_budget_have_one_and_others_none(plan):
