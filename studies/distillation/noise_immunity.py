@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -88,16 +89,24 @@ def mean_psnr(net: nn.Module | None, pairs: Iterator[tuple[np.ndarray, np.ndarra
 def networks(args: argparse.Namespace) -> dict[str, list[nn.Module | None]]:
     """Networks by column: one, or one for each seed."""
     found: dict[str, list[nn.Module | None]] = {'degraded': [None], **{name: [load(name)] for name in args.name}}
-    for given in args.trained:
-        options, weights = given.split('=')
+    for options, weights in args.trained:
         block = read_options(options)['network_g']
         found[Path(options).stem] = [TrainedNetwork(options, block, Path(weights), 'params_ema').build().net]
-    for given in args.seeds:
-        name, pattern = given.split('=')
+    for name, pattern in args.seeds:
         folders = sorted(folder for folder in EXPERIMENTS.glob(pattern) if folder.is_dir())
+        if not folders:
+            sys.exit(f'--seeds {name}={pattern}: no folder in {EXPERIMENTS} has such a name; regime.py trains them.')
         found[name] = [network(read_options(folder / f'{folder.name}.yml'), folder, 'latest').build().net
                        for folder in folders]
     return found
+
+
+def two_sides(given: str) -> tuple[str, str]:
+    """What stands left and right of the equals sign."""
+    left, _, right = given.partition('=')
+    if not left or not right:
+        raise argparse.ArgumentTypeError(f'{given!r} has nothing on one side of an equals sign')
+    return left, right
 
 
 def in_words(scores: list[float]) -> str:
@@ -108,8 +117,9 @@ def in_words(scores: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('-n', '--name', nargs='+', default=[], help='shipped networks')
-    parser.add_argument('--trained', nargs='+', default=[], metavar='X.yml=W.pth', help='trained networks')
-    parser.add_argument('--seeds', nargs='+', default=[], metavar='COLUMN=PATTERN',
+    parser.add_argument('--trained', nargs='+', default=[], type=two_sides,
+                        metavar='X.yml=W.pth', help='trained networks')
+    parser.add_argument('--seeds', nargs='+', default=[], type=two_sides, metavar='COLUMN=PATTERN',
                         help='experiments that differ in their seed, such as control=regime_control_if_*_seed?')
     parser.add_argument('--pictures', type=int, default=16, help='of each set (default: %(default)s)')
     parser.add_argument('--markdown', type=Path, default=Path(__file__).with_name('noise_immunity.md'))
