@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from basicsr_snn.compat.going_on import advise
 from basicsr_snn.compat.replacing import replaced, replaces
 from basicsr_snn.errors import MachineError, UserError, first_line
 from basicsr_snn.finite import check_numbers
@@ -80,7 +82,7 @@ def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any,
     did not say which network it is of."""
     nets = [model.get_bare_model(one) for one in (net if isinstance(net, list) else [net])]
     for one in nets:
-        _refuse_infinity(net_label, current_iter, one.state_dict())
+        _refuse_infinity(model, net_label, current_iter, one.state_dict())
     with card_on_state_dicts(nets, model.opt, net_label):
         _save_or_raise(upstream, model, net, net_label, current_iter, *args, also={}, **kwargs)
 
@@ -88,7 +90,7 @@ def save_network_atomically(upstream: Callable[..., None], model: Any, net: Any,
 @replaces('save_training_state', 'basicsr.models.base_model:BaseModel')
 def save_state_atomically(upstream: Callable[..., None], model: Any, epoch: int, current_iter: int) -> None:
     """The same for the optimiser's state, with what a resume compares and what losses and validations remember."""
-    _refuse_infinity('the optimiser', current_iter, [optimizer.state_dict() for optimizer in model.optimizers])
+    _refuse_infinity(model, 'the optimiser', current_iter, [optimizer.state_dict() for optimizer in model.optimizers])
     _save_or_raise(upstream, model, epoch, current_iter, also={
         'model_type': type(model).__name__, 'optimizer_types': optimizer_types(model),
         'networks': networks_saved(Path(model.opt['path']['models']), current_iter),
@@ -113,10 +115,11 @@ def load_network_that_fits(upstream: Callable[..., None], model: Any, net: Any, 
                         'with.') from error
 
 
-def _refuse_infinity(what: str, iteration: int, content: Any) -> None:
+def _refuse_infinity(model: Any, what: str, iteration: int, content: Any) -> None:
+    """The step before gave a finite loss and broke the weights: it counts as sound, which the one after would tell."""
     at = f'at iteration {iteration}' if iteration >= 0 else 'at the end'
-    check_numbers(content, what, f' {at}, so that no checkpoint was saved',
-                  'lower train: optim_g: lr, and go on from the last checkpoint with --auto_resume')
+    after = iteration + 1 if iteration >= 0 else sys.maxsize
+    check_numbers(content, what, f' {at}, so that no checkpoint was saved', advise(model.opt, after).rstrip('.'))
 
 
 def optimizer_types(model: Any) -> list[str]:

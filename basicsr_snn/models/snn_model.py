@@ -16,6 +16,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from basicsr_snn.compat.going_on import advise
 from basicsr_snn.data.batch import Batch
 from basicsr_snn.data.draws import seed_step
 from basicsr_snn.energy import DEFAULT_PRESET, EnergyReport, OperationCounter
@@ -23,7 +24,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import deployed, restore, to_channels_last
 from basicsr_snn.inference.contract import Restorer, as_restorer
 from basicsr_snn.inference.tiling import TILE_PAD
-from basicsr_snn.models.divergence import Divergence, Step, advise, gradient_norm
+from basicsr_snn.models.divergence import Divergence, Step, gradient_norm
 from basicsr_snn.models.pruning import build_pruning
 from basicsr_snn.models.replayed_step import ReplayedStep, Taken, move_average, rates_as_numbers
 from basicsr_snn.models.tandem import Tandem

@@ -18,13 +18,13 @@ from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils import get_root_logger
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from basicsr_snn.compat.going_on import AT_FIRST
 from basicsr_snn.compat.tensorboard import why_tensorboard_cannot_start
 from basicsr_snn.data.batch import check_equal_parts
 from basicsr_snn.data.loaders import require_pictures
 from basicsr_snn.errors import UserError, are, one_line
 from basicsr_snn.finite import check_answer
 from basicsr_snn.models.ann_snn_distill_model import ANNSNNDistillModel
-from basicsr_snn.models.divergence import AT_FIRST
 from basicsr_snn.models.snn_model import SNNModel
 from basicsr_snn.pipeline.option_files import parse_checked_options, read_options
 from basicsr_snn.pipeline.run import pipeline_arguments

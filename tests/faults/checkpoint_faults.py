@@ -3,17 +3,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from basicsr.archs import build_network
 from fault import fault
-from interruption import assert_resumes_exactly, drawn_training, forget_after
+from interruption import assert_resumes_exactly, drawn_training
 from process_faults import make_pictures
 from trainings import TEACHER, distilling, log_of, set_values, train, training
 
@@ -95,6 +97,7 @@ def training_diverges(random: Random, folder: Path) -> None:
                          'logger.print_freq': random.choice([1, 3, 100]), 'val.val_freq': random.choice([1, 2, 100]),
                          'logger.use_tb_logger': False, 'val.energy': 0, 'train.optim_g': optimizer,
                          'train.warmup_iter': random.choice([-1, 3])}, '.')
+    told = ''
     try:
         train(options)
     except UserError as error:
@@ -103,12 +106,20 @@ def training_diverges(random: Random, folder: Path) -> None:
     for file in Path('experiments/diverging').rglob('*.*'):
         if file.suffix in ('.pth', '.state'):
             assert not_finite_in(torch.load(file, weights_only=True)) == [], file
-    forget_after(Path('experiments/diverging'), 0)
+    _take_the_advice(told, options)
+
+
+def _take_the_advice(told: str, options: dict[str, Any]) -> None:
+    """Train with a lower rate, from where the sentence of a training that diverged says."""
     options['train']['optim_g']['lr'] = 1e-5
+    named = re.search(r'path: resume_state: (\S+\.state)', told)
+    if named:
+        options['path']['resume_state'] = named[1]
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        warnings.filterwarnings('ignore', '--auto_resume found no checkpoint')  # as here, where none is left
-        train(options, '--auto_resume')
+        train(options, *(['--auto_resume'] if 'with --auto_resume' in told else []))
+    kept = re.search(r'go on from checkpoint (\d+)', told)
+    assert (f'Resuming training from epoch: 0, iter: {kept[1]}' in log_of('diverging')) if kept else True
 
 
 def _hold(name: str, answer: Connection) -> None:

@@ -11,10 +11,10 @@ from trainings import batch, built, checkpoint, distilling, set_values, train, t
 
 import basicsr_snn.test
 from basicsr_snn.cli.main import main
+from basicsr_snn.compat.going_on import advise
 from basicsr_snn.errors import NotFiniteError, UserError
 from basicsr_snn.finite import is_finite, not_finite_in
 from basicsr_snn.models import divergence
-from basicsr_snn.models.divergence import advise
 from basicsr_snn.pipeline.run import exit_on_user_error
 
 NAN = float('nan')
