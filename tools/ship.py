@@ -34,7 +34,7 @@ from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.spiking.neurons import neurons_in
 from basicsr_snn.spiking.ternary import packed_state
 from basicsr_snn.version import __version__
-from basicsr_snn.weight_files.card import CAMERA, Card
+from basicsr_snn.weight_files.card import Card, card_of_options, plain
 from basicsr_snn.zoo.weights import load_weights
 
 CURVES = Path(__file__).with_name('results') / 'curves.csv'
@@ -93,11 +93,8 @@ def trained_by_options(args: argparse.Namespace) -> Trained:
 
 def noise_of(options: Mapping[str, Any]) -> float | list[float] | str | None:
     """What noise a training was for; None: it was for another task."""
-    data = options['datasets']['train']
-    if options.get('task', 'denoise') != 'denoise':
-        return None
-    levels = [one.get('sigma', one.get('sigma_range')) for one in data.get('sets', [data])]
-    return levels[0] if levels[0] is not None and levels.count(levels[0]) == len(levels) else CAMERA
+    card = card_of_options(options) if options.get('task', 'denoise') == 'denoise' else None
+    return card and card.noise
 
 
 def described(data: Mapping[str, Any]) -> str:
@@ -152,15 +149,9 @@ def write_curve(name: str, curve: list[tuple[int, float]], goes_on: bool) -> Non
         writer.writerows(sorted(rows, key=lambda row: (row[0], int(row[1]))))
 
 
-def network_of(options: dict[str, Any]) -> dict[str, Any]:
+def network_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The network block as plain YAML types."""
-    return yaml.safe_load(yaml.safe_dump(_plain(options['network_g'])))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+    return plain(options['network_g'])
 
 
 def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool, default: bool) -> str:

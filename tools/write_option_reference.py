@@ -55,7 +55,8 @@ CLOSED = ('neuron', 'scheduler')
 """Kinds of which there are no others."""
 
 NAMED = {'required': ['type']}
-SAME_AS = {'feature_loss': 'loss', 'hidden_neuron': 'neuron', 'mixed_in': 'dataset'}
+SAME_AS = {'feature_loss': 'loss', 'rate_loss': 'loss', 'perceptual_loss': 'loss', 'hidden_neuron': 'neuron',
+           'mixed_in': 'dataset'}
 
 CHAPTERS: list[tuple[str, type[Block] | Kind]] = [
     ('The file', OptionFile), ('Data sets', 'dataset'), ('io_backend', IoBackend), ('kinds', Kinds),
@@ -146,7 +147,7 @@ def schema() -> dict[str, Any]:
     definitions['OptionFile']['patternProperties'] = {'^network_': {'type': 'object'}}
     for kind in (*OURS, 'optimizer', 'mixed_in'):
         definitions[kind] = one_of(kind)
-    definitions['feature_loss'] = definitions['loss']
+    definitions |= dict.fromkeys(('feature_loss', 'rate_loss', 'perceptual_loss'), definitions['loss'])
     definitions['hidden_neuron'] = {'type': 'object', 'if': NAMED, 'then': {'$ref': '#/$defs/neuron'}}
     return {'$schema': 'https://json-schema.org/draft/2020-12/schema', 'title': 'Option file of basicsr_snn',
             'type': 'object', 'required': ['model_type'],

@@ -259,16 +259,6 @@ def threshold_of(neuron: Mapping[str, Any]) -> float:
     return PUBLISHED_THRESHOLD if threshold is None else threshold
 
 
-def parameters_seen_by_thop(net: ESDNet) -> int:
-    """Parameters that the counter ``thop`` would report of the published code.
-
-    It knows torch's own layers and counts SpikingJelly's convolutions and normalisations, which are most of the
-    network, as nothing: attention, refinement and output convolution remain (165,911 of 12,811,463).
-    """
-    attention = [module for module in net.modules() if isinstance(module, MultiDimensionalAttention)]
-    return sum(p.numel() for part in (*attention, net.refinement, net.head) for p in part.parameters())
-
-
 def _blocks(size: str, encoder_blocks: Sequence[int] | None,
             decoder_blocks: Sequence[int] | None) -> tuple[Sequence[int], Sequence[int]]:
     if size not in SIZES:

@@ -145,9 +145,10 @@ def training_crops(options: Mapping[str, Any], pictures: int = TRAINING_PICTURES
     if not {'train', 'val'} <= datasets.keys():
         raise UserError(f'the option file has the datasets {", ".join(datasets) or "none"}, but training crops need '
                         'train, for the pictures, and val, for their noise; add them.')
-    train, val = datasets['train'], datasets['val']
+    scale = {'scale': options.get('scale') or 1}
+    train, val = ({**scale, **_with_home(datasets[phase])} for phase in ('train', 'val'))
     if train.get('type') != val.get('type') or 'dataroot_gt' not in train:
-        return _drawn_crops({'scale': options.get('scale') or 1, **_with_home(train)}, pictures)
+        return _drawn_crops(train, pictures)
     block = {key: value for key, value in val.items() if key not in WHERE_PICTURES_ARE}
     block |= {key: value for key, value in train.items() if key in WHERE_PICTURES_ARE}
     noisy = [given for given, _, _ in EvaluationSet({'val': block}, pictures)]

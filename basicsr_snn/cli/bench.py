@@ -74,9 +74,11 @@ def run(args: argparse.Namespace) -> int:
     from basicsr_snn.bench.measuring import measure_input
     from basicsr_snn.bench.row_cache import RowCache
     from basicsr_snn.bench.tables import console_table
+    from basicsr_snn.inference.calling import compute_in_full
 
     _check_arguments(args)
     _make_folders(args)
+    compute_in_full()
     logger = get_root_logger()
     logger.setLevel(logging.WARNING)
     console = Console(stderr=True)
@@ -163,12 +165,10 @@ def _pictures(args: argparse.Namespace, console: Console) -> EvaluationSet:
 
 
 def _rows(candidates: list[Candidate], pictures: EvaluationSet, cache: RowCache, console: Console) -> list[Row]:
-    from rich import progress
+    from basicsr_snn.cli.progress_bars import progress_bars
 
-    columns = (progress.TextColumn('{task.description}'), progress.BarColumn(), progress.MofNCompleteColumn(),
-               progress.TimeRemainingColumn())
     rows = []
-    with progress.Progress(*columns, console=console) as bar:
+    with progress_bars(console) as bar:
         task = bar.add_task('bench', total=len(candidates) * len(pictures))
         for done, candidate in enumerate(candidates):
             bar.update(task, description=candidate.name, completed=done * len(pictures))

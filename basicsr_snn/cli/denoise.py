@@ -228,16 +228,15 @@ def _denoiser(args: argparse.Namespace) -> Chosen:
 def _ready(args: argparse.Namespace, trained: TrainedNetwork, contrast: float = 1.0) -> Chosen:
     """A network on its engine and device, by default the GPU where there is one, told the noise level where it takes
     one."""
-    import torch
 
     from basicsr_snn.engines.placing import place
-    from basicsr_snn.inference.calling import usual_device
+    from basicsr_snn.inference.calling import compute_in_full, usual_device
     from basicsr_snn.inference.denoising import Denoiser
     from basicsr_snn.inference.self_ensemble import with_views
     from basicsr_snn.restoring.choice import usual_strength
 
     device = args.device or usual_device()
-    torch.backends.cudnn.allow_tf32 = False  # its 10 bits tip counts of spikes over
+    compute_in_full()
     placed = place(trained, args.engine, gpu=device == 'cuda')
     net = with_views(placed.net.to(device), args.views)
     if net.written_channels != net.in_ch or net.in_ch not in (1, 3):

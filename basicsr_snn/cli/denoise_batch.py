@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.denoise_jobs import Job, Plan
+from basicsr_snn.cli.progress_bars import progress_bars
 from basicsr_snn.errors import one_line
 from basicsr_snn.inference.defaults import AUTO_LEVEL, JPEG
 
@@ -97,7 +98,7 @@ class Batch:
         """Restore all pictures; go on after one that fails, stop after the picture before Ctrl-C."""
         self.outcomes += [Outcome(str(job.source), str(job.target), SKIPPED, 'the result exists')
                           for job in plan.skipped]
-        with self._bars() as bars:
+        with progress_bars(self.console) as bars:
             task = bars.add_task(self.args.task or 'restore', total=len(plan.jobs))
             try:
                 for job in plan.jobs:
@@ -114,14 +115,7 @@ class Batch:
         """One JSON object."""
         counts = {status: len(self.of(status)) for status in (WRITTEN, SKIPPED, FAILED)}
         return json.dumps({**counts, 'interrupted': self.interrupted,
-                           'pictures': [asdict(outcome) for outcome in self.outcomes]}, indent=2)
-
-    def _bars(self) -> Progress:
-        from rich import progress
-
-        columns = (progress.TextColumn('{task.description}', markup=False), progress.BarColumn(),
-                   progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
-        return progress.Progress(*columns, console=self.console)
+                           'pictures': [asdict(outcome) for outcome in self.outcomes]}, indent=2, allow_nan=False)
 
     def _try(self, job: Job, bars: Progress) -> None:
         outcome = Outcome(str(job.source), str(job.target), FAILED)
@@ -170,7 +164,7 @@ class Batch:
             self._say_once(f'{job.source}: the result is without {", ".join(left_out)}')
         if scored:
             self.scores.append((job.source.name, scored))
-            outcome.scores = {key: None if math.isnan(value) else value for key, value in asdict(scored).items()}
+            outcome.scores = {key: value if math.isfinite(value) else None for key, value in asdict(scored).items()}
 
     def _noise(self, stream: type[NoiseStream]) -> NoiseStream | None:
         return None if self.args.noise is None else stream(self.args.noise, self.args.seed)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr_snn.cli.limit_argument import add_limit_argument
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.images.limits import allow_megapixels
 
 if TYPE_CHECKING:
@@ -142,14 +142,18 @@ def _write_pieces(pictures: Sequence[Path], target: Path, crop: int, step: int) 
 
 
 def _write_lmdb(pictures: Sequence[Path], target: Path, crop: int | None, step: int | None) -> int:
+    import lmdb
     from basicsr.utils.lmdb_util import LmdbMaker
 
-    maker = LmdbMaker(str(target), _map_size(pictures, crop, step), batch=COMMIT_EVERY, compress_level=PNG_LEVEL)
     try:
-        for key, piece in _pieces(pictures, crop, step):
-            maker.put(_png(piece), key, piece.shape)
-    finally:
-        maker.close()
+        maker = LmdbMaker(str(target), _map_size(pictures, crop, step), batch=COMMIT_EVERY, compress_level=PNG_LEVEL)
+        try:
+            for key, piece in _pieces(pictures, crop, step):
+                maker.put(_png(piece), key, piece.shape)
+        finally:
+            maker.close()
+    except lmdb.Error as error:  # of a full disk
+        raise OSError(first_line(error)) from error
     return maker.counter
 
 

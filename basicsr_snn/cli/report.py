@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from basicsr_snn.report.findings import Findings
     from basicsr_snn.zoo.trained_network import TrainedNetwork
 
-CHANNEL_OPTIONS = ('in_ch', 'in_nc', 'num_in_ch')
-"""What architectures call the channels of their input; colour where none is given."""
-
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``report``."""
@@ -46,8 +43,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from basicsr.utils import get_root_logger
 
+    from basicsr_snn.inference.calling import compute_in_full
+
     _check_arguments(args)
     _make_folder(args.output)
+    compute_in_full()
     logger = get_root_logger()
     logger.setLevel(logging.WARNING)
     try:
@@ -91,18 +91,15 @@ def _pictures(args: argparse.Namespace, trained: TrainedNetwork) -> EvaluationSe
 
     if args.input is None:
         return EvaluationSet(blocks_of_options(args.opt, args.sets), args.pictures)
-    channels = next((trained.network[key] for key in CHANNEL_OPTIONS if key in trained.network), 3)
-    return EvaluationSet(block_of_folder(args.input, args.noise, channels), args.pictures)
+    return EvaluationSet(block_of_folder(args.input, args.noise, trained.deployed().in_ch), args.pictures)
 
 
 def _examine(trained: TrainedNetwork, pictures: EvaluationSet) -> Findings:
-    from rich import progress
     from rich.console import Console
 
+    from basicsr_snn.cli.progress_bars import progress_bars
     from basicsr_snn.report.findings import examine
 
-    columns = (progress.TextColumn('report'), progress.BarColumn(), progress.MofNCompleteColumn(),
-               progress.TimeRemainingColumn())
-    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress_bars(Console(stderr=True)) as bar:
         task = bar.add_task('report', total=len(pictures))
         return examine(trained, pictures, lambda: bar.advance(task))

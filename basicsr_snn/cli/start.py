@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,20 +45,23 @@ def run(args: argparse.Namespace) -> int:
         UserError: Arguments that do not fit together, an option file without a SpikerIR or pictures, weights of another
             network, or a file that exists or cannot be written.
     """
-    import torch
-
+    from basicsr_snn.compat.checkpoints import save_atomically
+    from basicsr_snn.finite import check_numbers
+    from basicsr_snn.pipeline.option_checks import check_options
     from basicsr_snn.pipeline.option_files import read_options
     from basicsr_snn.weight_files.card import card_on_state_dicts
 
     _check_shares(args)
     options = read_options(args.opt)
+    check_options(options, reads_datasets=False)
     output = _output(args, options)
     net = _student(args.opt, options)
     _start(net, args, options)
+    check_numbers(net.state_dict(), 'the student that was made', ', so that nothing was written')
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with card_on_state_dicts([net], options, 'net_g'):
-            torch.save({'params': net.state_dict()}, output)
+            save_atomically({'params': net.state_dict()}, output)
     except OSError as error:
         raise UserError(f'{output} cannot be written ({error}); give another file with -o.') from error
     sys.stdout.write(f'start weights in {output}; next: basicsr-snn train -opt {args.opt}\n')
@@ -72,8 +76,8 @@ def _check_shares(args: argparse.Namespace) -> None:
         raise UserError(f'--share {args.share} was given with --from-counts, which keeps the thresholds of the counts; '
                         'leave it out.')
     for name, value in (('--share', args.share), ('--head', args.head)):
-        if value is not None and value <= 0:
-            raise UserError(f'{name} {value} was given, but a threshold is above 0; write {name} 0.4.')
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f'{name} {value} was given, but a threshold is a number above 0; write {name} 0.4.')
 
 
 def _output(args: argparse.Namespace, options: Mapping[str, Any]) -> Path:
@@ -81,7 +85,7 @@ def _output(args: argparse.Namespace, options: Mapping[str, Any]) -> Path:
     if output is None:
         raise UserError(f'{args.opt} names no file to begin with (path: pretrain_network_g); write one there, or give '
                         '-o FILE.')
-    output = Path(output)
+    output = Path(output).expanduser()
     if output.exists():
         raise UserError(f'{output} exists and is never overwritten; remove it, or give another file with -o FILE.')
     return output

@@ -97,11 +97,15 @@ class MixedDataset(DrawnDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         range(len(self))[index]  # refuses an index beyond the end
         with seeded_by(index):
-            chosen = self.sets[int(torch.multinomial(self.shares, 1))]
+            place = int(torch.multinomial(self.shares, 1))
+            chosen = self.sets[place]
             draw = Draw(int(torch.randint(len(chosen), ())), int(torch.randint(2**32, ())))
         item = chosen[draw]
         if not self.has_truth:
             item = self._with_truth_or_none(item)
+        elif 'gt' not in item:
+            raise UserError(f'{self.name}: sets: {place} is a {self.opt["sets"][place]["type"]}, which gives no clean '
+                            'pictures: take it out, or write NoisyPicturesDataset, whose pictures a teacher teaches.')
         return {key: item[key] for key in self.keys}
 
     def _with_truth_or_none(self, item: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def build_hint(options: Mapping[str, Any], teachers: Iterable[str], tail: bool =
         raise UserError(f'{where.capitalize()} name "{options["name"]}" is taken by torch; write another, such as '
                         f'{options["name"]}_feature.')
     teachers = list(teachers)
-    of, known = options.get('of', teachers[0]), [*teachers, *(() if tail else (TRUTH,))]
+    of, known = options.get('of') or teachers[0], [*teachers, *(() if tail else (TRUTH,))]
     if of not in known:
         raise UserError(f'{where.capitalize()} "{options["name"]}" is of teacher "{of}", which is not there; did you '
                         f'mean {" or ".join(near_matches(of, known))}?')

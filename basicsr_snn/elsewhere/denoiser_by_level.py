@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
 from basicsr_snn.inference.calling import restore
+from basicsr_snn.inference.other_pictures import through_channels, with_contrast
 from basicsr_snn.weight_files.card import CAMERA, Card
 from basicsr_snn.zoo.trained_network import named_network
 
 WHITE = 255
 """Noise levels of networks are on the scale of 0..255, those of algorithms on that of the picture."""
 
-MID_GREY = 0.5
 LEAST = 1 / WHITE
 """No level below is told to a network: there the contrast would grow without bound."""
 
@@ -71,8 +71,8 @@ class DenoiserByLevel(nn.Module):
         level = self._level(sigma, x)
         known = (WHITE * level).clamp(self.lowest, self.highest) / WHITE
         contrast = known / level
-        answer = self._of_any_channels((x - MID_GREY) * contrast + MID_GREY, WHITE * known)
-        return (answer - MID_GREY) / contrast + MID_GREY
+        answer = self._of_any_channels(with_contrast(x, contrast), WHITE * known)
+        return with_contrast(answer, 1 / contrast)
 
     def _level(self, sigma: float | Tensor, x: Tensor) -> Tensor:
         """The level of each picture, (N, 1, 1, 1) or (1, 1, 1, 1), on the scale of the picture."""
@@ -85,17 +85,11 @@ class DenoiserByLevel(nn.Module):
 
     def _of_any_channels(self, x: Tensor, level: Tensor) -> Tensor:
         own, given = self.net.in_ch, x.shape[1]
-        if given == own:
-            return self._restored(x, level)
-        if given == 1:
-            return self._restored(x.expand(-1, own, -1, -1), level).mean(1, keepdim=True)
-        if own == 1:
-            return torch.cat([self._restored(channel, level) for channel in x.split(1, 1)], dim=1)
-        raise UserError(f'a picture of {given} channels was given, but the network restores grey and colour pictures; '
-                        'give 1 or 3 channels.')
-
-    def _restored(self, x: Tensor, level: Tensor) -> Tensor:
-        return restore(self.net, x, level.flatten().expand(len(x)))
+        if given != own and 1 not in (given, own):
+            raise UserError(f'a picture of {given} channels was given, but the network restores grey and colour '
+                            'pictures; give 1 or 3 channels.')
+        levels = level.flatten().expand(len(x))
+        return through_channels(lambda part: restore(self.net, part, levels), own, x)
 
 
 def _levels(card: Card, name: str, takes_sigma: bool) -> tuple[float, float]:

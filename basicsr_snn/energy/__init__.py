@@ -5,6 +5,7 @@ event and each output that the event reaches, at the real borders; an integer co
 costs the dense number of multiply-accumulates (MACs). What is not counted is named by ``EnergyReport.warnings``.
 """
 from basicsr_snn.energy.baselines import (
+    INTEGER_PRESET,
     break_even_rate,
     quantised_bits,
     quantised_nj_px,
@@ -16,6 +17,6 @@ from basicsr_snn.energy.counter import OperationCounter
 from basicsr_snn.energy.presets import DEFAULT_PRESET, ENERGY_PRESETS, EnergyPreset, integer_mac_pj
 from basicsr_snn.energy.report import EnergyReport, LayerCount, NeuronCount, UncountedOperator
 
-__all__ = ['DEFAULT_PRESET', 'ENERGY_PRESETS', 'EnergyPreset', 'EnergyReport', 'LayerCount', 'NeuronCount',
-           'OperationCounter', 'UncountedOperator', 'break_even_rate', 'integer_mac_pj', 'quantised_bits',
-           'quantised_nj_px', 'spiking_share', 'twin_macs_per_px', 'twin_nj_px']
+__all__ = ['DEFAULT_PRESET', 'ENERGY_PRESETS', 'INTEGER_PRESET', 'EnergyPreset', 'EnergyReport', 'LayerCount',
+           'NeuronCount', 'OperationCounter', 'UncountedOperator', 'break_even_rate', 'integer_mac_pj',
+           'quantised_bits', 'quantised_nj_px', 'spiking_share', 'twin_macs_per_px', 'twin_nj_px']

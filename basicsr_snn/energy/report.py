@@ -1,11 +1,9 @@
 """What was counted, and what it costs."""
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from basicsr_snn.energy.memory import Overhead, Traffic
+from basicsr_snn.energy.memory import Overhead
 from basicsr_snn.energy.presets import DEFAULT_PRESET, EnergyPreset, preset_of
 
 
@@ -219,20 +217,3 @@ class EnergyReport:
         preset = preset_of(preset)
         arithmetic = preset.mac_pj * layer.macs + preset.ac_pj * layer.acs
         return arithmetic + ((layer.events_overhead + layer.fixed_overhead).pj(preset) if memory else 0.0)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> EnergyReport:
-        fields = json.loads(text)
-        fields['layers'] = tuple(LayerCount(**_overheads(layer)) for layer in fields['layers'])
-        fields['neurons'] = tuple(NeuronCount(**_overheads(neuron)) for neuron in fields['neurons'])
-        fields['uncounted'] = tuple(UncountedOperator(**one) for one in fields['uncounted'])
-        fields['mixed'] = tuple(fields['mixed'])
-        return cls(**fields)
-
-
-def _overheads(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: Overhead(value['adds'], value['macs'], tuple(Traffic(**one) for one in value['traffic']))
-            if key.endswith('_overhead') else value for key, value in fields.items()}

@@ -73,7 +73,8 @@ def load(name: str | Path, engine: str = 'torch') -> Restorer:
         name: A name of ``basicsr-snn list``, or the path of a weight file that says which network it is of, as those
             of trainings do.
         engine: ``torch``, ``openvino``, ``onnxruntime`` or ``auto``, see :func:`place`. Only ``torch`` gives
-            gradients, features and a network on a GPU.
+            gradients, features and a network on a GPU, where ``torch.backends.cudnn.allow_tf32 = False`` gives the
+            pictures of the commands: by default torch drops digits there, which tips counts of spikes over.
 
     Returns:
         The network in eval mode, folded, without gradients: float (N, C, H, W) in 0..1 to the same, any H, W >= 1. It

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def export(net: nn.Module, network: Mapping[str, Any], form: str, file: Path, **
         raise UserError(f'--format {form} needs the package {missing[0]}, which is not installed; type: pip install '
                         f'{" ".join(packages)}.')
     _check_answer(net.eval())
-    part = file.with_name(f'part_of_{file.name}')
+    part = file.with_name(f'part_{os.getpid()}_of_{file.name}')  # others may write the same file
     try:
         finding = importlib.import_module(f'{__name__}.{module}').write(net, network, part, **how)
         part.replace(file)

@@ -13,7 +13,7 @@ LONGEST_CHUNK = 2**24
 """Bytes that are read of a chunk, and unpacked of a colour profile: more may be a bomb."""
 
 PNG_GREY, PNG_WITH_ALPHA = (0, 4), (4, 6)
-WEBP_ANIMATED, WEBP_ALPHA = 0x02, 0x10
+WEBP_ALPHA = 0x10
 
 
 def read_png_header(file: BinaryIO) -> PictureHeader:

@@ -30,6 +30,12 @@ def usual_device() -> str:
     return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
+def compute_in_full() -> None:
+    """Let torch multiply all digits of its floats on a GPU, in this process: with the 10 bits of TF32, which it takes
+    for convolutions by default, counts of spikes tip over."""
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def to_channels_last(net: Net, device: torch.device | None = None) -> Net:
     """The network itself with its weights in channels_last memory, on ``device`` (None: where it is)."""
     net.to(device)

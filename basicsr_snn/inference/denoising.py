@@ -16,9 +16,8 @@ from basicsr_snn.images.files import Picture, to_float, to_integers
 from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.contract import Restorer
 from basicsr_snn.inference.found_noise import found_strength
+from basicsr_snn.inference.other_pictures import through_channels, with_contrast
 from basicsr_snn.inference.tiling import AUTO_TILE, AUTO_TILE_ABOVE, TILE_PAD, Span, restored_band, tile_spans
-
-MID_GREY = 0.5
 
 
 class RowReader:
@@ -153,25 +152,16 @@ class Denoiser:
     def _restored(self, given: np.ndarray, columns: list[Span],
                   after_tiles: Callable[[int], None] | None) -> np.ndarray:
         band = torch.from_numpy(given).permute(2, 0, 1).unsqueeze(0)
-        if band.shape[1] < self.channels:
-            answer = self._checked(band.expand(-1, self.channels, -1, -1), columns, after_tiles).mean(1, keepdim=True)
-        elif band.shape[1] > self.channels:
-            answer = torch.cat([self._checked(channel, columns, after_tiles) for channel in band.split(1, 1)], dim=1)
-        else:
-            answer = self._checked(band, columns, after_tiles)
+        answer = through_channels(lambda part: self._checked(part, columns, after_tiles), self.channels, band)
         return answer[0].permute(1, 2, 0).numpy()
 
     def _checked(self, band: Tensor, columns: list[Span], after_tiles: Callable[[int], None] | None) -> Tensor:
-        answer = restored_band(self.net, _with_contrast(band, self.contrast), columns, sigma=self.sigma,
+        answer = restored_band(self.net, with_contrast(band, self.contrast), columns, sigma=self.sigma,
                                after_tiles=after_tiles)
-        answer = _with_contrast(answer, 1 / self.contrast)
+        answer = with_contrast(answer, 1 / self.contrast)
         if not answer.sum().isfinite():  # one NaN or infinity spoils the sum, which needs no second picture
             check_answer(answer, consequence='nothing is written')
         return answer
-
-
-def _with_contrast(pixels: Tensor, factor: float) -> Tensor:
-    return pixels if factor == 1 else (pixels - MID_GREY) * factor + MID_GREY
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
-from basicsr_snn.errors import UserError
+from basicsr_snn.errors import UserError, some
 from basicsr_snn.spiking.blocks import SpikingBlock, SpikingConv, spiking_convs
 from basicsr_snn.spiking.neurons.coded_counts import CodedCounts
 from basicsr_snn.spiking.neurons.signed_ilif import SignedILIF
@@ -21,6 +21,9 @@ SHARE, SHARE_OF_HEAD = 0.4, 0.1
 counts are finer, since their rounding enters the picture unfiltered (measured: no. 37 of the design log)."""
 
 SMALLEST_THRESHOLD = 1e-3
+OF_CONVOLUTION = 4
+"""Dimensions of the weights of a convolution: channels written, channels read, rows, columns."""
+
 THRESHOLD, BIAS_CURRENT = '.log_threshold', '.neuron.bias'
 """How the names of the parameters end that a twin lacks."""
 
@@ -192,10 +195,11 @@ def start_from_counts(net: SpikerIR, counting: Mapping[str, Tensor]) -> None:
 
 
 def start_from_smaller(net: SpikerIR, trained: Mapping[str, Tensor], noisy: Tensor, share: float = SHARE) -> None:
-    """Give a student the weights of a trained one with other widths or fewer blocks, so that it begins as that one.
+    """Give a student the weights of a trained one with fewer channels or blocks, so that it begins as that one.
 
-    Channels that both have keep their weights. Blocks that the trained one lacks begin as identity: their second
-    convolution is 0, and their thresholds fit what they receive.
+    Channels that both have keep their weights; what they read of channels that the trained one lacks begins at 0. So
+    do blocks that it lacks, by their second convolution; their thresholds fit what they receive. A student with fewer
+    channels begins with the first ones of each layer, which is another network.
 
     Args:
         net: The student.
@@ -207,7 +211,7 @@ def start_from_smaller(net: SpikerIR, trained: Mapping[str, Tensor], noisy: Tens
         UserError: The two have no weights in common, or a neuron whose thresholds cannot be fitted.
     """
     if not net.state_dict().keys() & trained.keys():
-        raise UserError(f'the weights have no name in common with those of this student, but {_first(trained)}; give '
+        raise UserError(f'the weights have no name in common with those of this student, but {some(trained)}; give '
                         'the weights of a SpikerIR.')
     trained = unpacked_state(trained, net)
     copy_common_channels(net, trained)
@@ -216,10 +220,12 @@ def start_from_smaller(net: SpikerIR, trained: Mapping[str, Tensor], noisy: Tens
 
 @torch.no_grad()
 def copy_common_channels(net: nn.Module, trained: Mapping[str, Tensor]) -> None:
-    """Copy the channels that both networks have, the first ones of each layer."""
+    """Copy the channels that both networks have, the first ones of each layer; they read nothing of further ones."""
     for name, tensor in net.state_dict().items():
         if name in trained:
             common = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, trained[name].shape, strict=True))
+            if tensor.dim() == OF_CONVOLUTION:
+                tensor[common[0]] = 0
             tensor[common] = trained[name][common]
 
 
@@ -240,10 +246,6 @@ def _refuse_others(net: nn.Module, weights: Mapping[str, Tensor], fitted: tuple[
                   for tensors in (net.state_dict(), weights))
     other = [name for name in dict.fromkeys([*own, *given]) if own.get(name) != given.get(name)]
     if other:
-        raise UserError(f'the weights are of another network: {_first(other)} are on one side only or have another '
+        raise UserError(f'the weights are of another network: {some(other)} are on one side only or have another '
                         'shape; give weights of a network with the channels and blocks of this student.')
 
-
-def _first(names: Iterable[str]) -> str:
-    names = list(names)
-    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

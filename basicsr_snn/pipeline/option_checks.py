@@ -80,13 +80,21 @@ def _check_truth(check: BlockCheck, options: Mapping[str, Any]) -> None:
     training = {'train': named['train']} if isinstance(named, Mapping) and 'train' in named else {}
     places = [place for place, block in _with_mixed_in(training) if block.get('type') == NoisyPicturesDataset.__name__]
     distill = options.get('distill')
-    until = distill.get('until') if isinstance(distill, Mapping) else None
+    distill = distill if isinstance(distill, Mapping) else {}
+    until, every, teacher = distill.get('until'), distill.get('every', 1), distill.get('teacher')
     if places and options.get('model_type') != 'ANNSNNDistillModel':
         check.mistakes.append(f'datasets: {places[0]} is a NoisyPicturesDataset, whose pictures only a teacher can '
                               'teach; write model_type: ANNSNNDistillModel with a distill: block, or take it out.')
     elif places and until is not None:
         check.mistakes.append(f'distill: until is {until}, but nothing teaches the pictures of datasets: {places[0]}, '
                               'a NoisyPicturesDataset, from there on; take `until` out.')
+    elif places and every != 1:
+        check.mistakes.append(f'distill: every is {every}, but nothing teaches the pictures of datasets: {places[0]}, '
+                              'a NoisyPicturesDataset, in the steps between; take `every` out.')
+    elif places and isinstance(teacher, Mapping) and teacher.get('trainable'):
+        check.mistakes.append(f'distill: teacher: trainable is true, but a twin that learns beside the student is no '
+                              f'teacher of the pictures of datasets: {places[0]}, a NoisyPicturesDataset, whose truth '
+                              'nobody knows; give a trained teacher.')
 
 
 def _check_dataset_names(check: BlockCheck, datasets: Any) -> None:

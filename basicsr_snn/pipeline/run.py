@@ -17,6 +17,7 @@ from basicsr.utils import logger as basicsr_logger
 from basicsr_snn.compat.archiving import put_back_if_refused
 from basicsr_snn.compat.replacing import replaced
 from basicsr_snn.errors import MachineError, UserError
+from basicsr_snn.inference.calling import compute_in_full
 from basicsr_snn.pipeline.machine_errors import errors_of_machine_in_sentences
 from basicsr_snn.pipeline.option_files import keep_datasets, leave_out_training_sets, parse_checked_options
 from basicsr_snn.pipeline.processes import watched_processes
@@ -95,6 +96,7 @@ def run_test(argv: list[str] | None = None, sets: Sequence[str] = (), network: T
             leave_out_training_sets(options)
         return options, arguments
 
+    compute_in_full()
     with (errors_of_machine_in_sentences(), pipeline_arguments(argv), watched_processes(),
           one_run_of_a_name(parse) as parse_and_lock, put_back_if_refused(),
           replaced('parse_options', parse_and_lock, 'basicsr.test'),  # unknown keys are refused, other sets left out

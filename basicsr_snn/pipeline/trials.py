@@ -50,9 +50,9 @@ def _try(kind: Kind, built: Any, arguments: dict[str, Any]) -> None:
         built([nn.Parameter(torch.zeros(1))], **arguments)
     elif kind in ('neuron', 'hidden_neuron'):
         built(CHANNELS, **arguments)
-    elif kind in ('loss', 'feature_loss') and built.__name__ == 'PerceptualLoss':
+    elif kind.endswith('loss') and built.__name__ == 'PerceptualLoss':
         _try_perceptual_loss(arguments)
-    elif kind in ('loss', 'feature_loss'):
+    elif kind.endswith('loss'):
         built(**arguments)
     elif kind == 'metric':
         _try_metric(built, arguments)

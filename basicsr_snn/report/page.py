@@ -20,6 +20,7 @@ from basicsr_snn.report.findings import CROP, Findings
 from basicsr_snn.report.origin import Origin
 from basicsr_snn.report.tables import energy_rows, layer_rows
 from basicsr_snn.version import __version__
+from basicsr_snn.weight_files.card import plain
 
 MISSING = '–'
 
@@ -96,13 +97,7 @@ def percent(value: float | None) -> str:
 
 def flow(network: Mapping[str, Any]) -> str:
     """A ``network_g`` block as one line of YAML."""
-    return yaml.safe_dump(_plain(network), default_flow_style=True, sort_keys=False, width=10 ** 6).strip()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+    return yaml.safe_dump(plain(network), default_flow_style=True, sort_keys=False, width=10 ** 6).strip()
 
 
 def _is_missing(value: float | None) -> bool:

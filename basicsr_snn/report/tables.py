@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from basicsr_snn.activity import LayerActivity, dead_share, saturated_share
 from basicsr_snn.energy import (
     ENERGY_PRESETS,
+    INTEGER_PRESET,
     EnergyReport,
     LayerCount,
     NeuronCount,
@@ -15,8 +16,6 @@ from basicsr_snn.energy import (
     quantised_nj_px,
     twin_nj_px,
 )
-
-INTEGER_PRESET = '45nm-int8'
 
 
 @dataclass(frozen=True)

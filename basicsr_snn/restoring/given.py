@@ -58,6 +58,9 @@ def _of_image(image: Image.Image, restored: Restoring) -> Image.Image:
     if image.mode not in MODES:
         raise UserError(f'a PIL image of mode {image.mode} was given, but {", ".join(MODES)} are restored; give '
                         "image.convert('RGB').")
+    if 'transparency' in image.info:
+        raise UserError('a PIL image with a transparent colour was given, which the restored picture would not have; '
+                        "give image.convert('RGBA').")
     pixels = np.asarray(image)
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
     has_alpha = image.mode in ('LA', 'RGBA')

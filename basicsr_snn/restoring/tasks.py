@@ -145,8 +145,15 @@ def _named(wanted: Wanted, level: float | None) -> Denoiser:
     return Denoiser(net, net.in_ch, sigma=level, strength=usual_strength(trained.known_card().noise))
 
 
-@lru_cache(KEPT_NETWORKS)
 def _network(name: str) -> tuple[TrainedNetwork, Restorer]:
+    """A network by name or weight file, kept for the next picture as long as the file does not change."""
+    file = Path(name).expanduser()
+    state = file.stat() if file.is_file() else None
+    return _kept_network(name, state and (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(KEPT_NETWORKS)
+def _kept_network(name: str, state_of_file: tuple[int, int] | None) -> tuple[TrainedNetwork, Restorer]:
     device = usual_device()
     trained = named_network(name)
     return trained, place(trained, 'auto', gpu=device == 'cuda').net.to(device)

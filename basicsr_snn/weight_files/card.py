@@ -16,12 +16,14 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.images.noise import NOISE_KEYS
 from basicsr_snn.version import __version__
 
 NETWORK = 'network_g'
-NOISE_OPTIONS = ('sigma', 'sigma_range', 'sigma_list')
 CAMERA = 'camera'
 """In the place of a noise level: the noise of cameras, of which no level is told."""
+OF_CAMERAS = ('CameraNoiseDataset', 'RealPairsDataset', 'NoisyPicturesDataset')
+"""Datasets whose pictures have it."""
 
 DEEPEST = 8
 """Levels of blocks in one another that a ``network_g`` may have."""
@@ -79,8 +81,8 @@ class Card:
         network = content.get(NETWORK)
         if not isinstance(network, Mapping) or not isinstance(network.get('type'), str):
             return None
-        rest = {key: _plain(content[key]) for key in KEYS[1:] if key in content}
-        return cls(_plain(network), **rest)
+        rest = {key: plain(content[key]) for key in KEYS[1:] if key in content}
+        return cls(plain(network), **rest)
 
     @classmethod
     def of_header(cls, header: Mapping[str, str]) -> Self | None:
@@ -108,16 +110,20 @@ def card_of_options(options: Mapping[str, Any], block: str = NETWORK) -> Card | 
     if not isinstance(options.get(block), Mapping):
         return None
     training = (options.get('datasets') or {}).get('train') or {}
-    return Card(_plain(options[block]), _noise_of(training), _plain(options.get('scale')), options.get('licence'),
+    return Card(plain(options[block]), _noise_of(training), plain(options.get('scale')), options.get('licence'),
                 __version__, options.get('task'))
 
 
 def _noise_of(data: Mapping[str, Any]) -> Any:
-    """The noise level of a training set, of a mixed one that of all its sets; None: it has none, or several."""
+    """The noise level of a training set; None: it has none. Of a mixed one that of all its sets, if they differ that
+    of cameras, if one of them has it."""
     if isinstance(data.get('sets'), list):
         levels = [_noise_of(one) if isinstance(one, Mapping) else None for one in data['sets']]
-        return levels[0] if levels and all(level == levels[0] for level in levels) else None
-    return next((_plain(data[key]) for key in NOISE_OPTIONS if data.get(key) is not None), None)
+        alike = bool(levels) and levels.count(levels[0]) == len(levels)
+        return levels[0] if alike else CAMERA if CAMERA in levels else None
+    if data.get('type') in OF_CAMERAS:
+        return CAMERA
+    return next((plain(data[key]) for key in NOISE_KEYS if data.get(key) is not None), None)
 
 
 @contextmanager
@@ -152,12 +158,12 @@ def _decoded(text: str) -> Any:
         return text
 
 
-def _plain(value: Any, depth: int = DEEPEST) -> Any:
+def plain(value: Any, depth: int = DEEPEST) -> Any:
     """A value in plain types: whatever BasicSR's parser or another program made of it."""
     if depth and isinstance(value, Mapping):
-        return {str(key): _plain(one, depth - 1) for key, one in value.items()}
+        return {str(key): plain(one, depth - 1) for key, one in value.items()}
     if depth and isinstance(value, list | tuple):
-        return [_plain(one, depth - 1) for one in value]
+        return [plain(one, depth - 1) for one in value]
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise UserError(f'the network_g of a weight file holds a {type(value).__name__}, but may hold words, numbers and '

@@ -131,6 +131,8 @@ def network_of_options(file: str | Path, options: Any, name: str) -> TrainedNetw
     if not isinstance(options, Mapping) or not isinstance(options.get('network_g'), Mapping):
         raise UserError(f'{file} has no network_g block; write for example network_g: {{type: SpikerIR, size: small}}.')
     paths = options.get('path') or {}
+    if not isinstance(paths, Mapping):
+        raise UserError(f'{file} has path: {paths}, but path is a block; write path: {{pretrain_network_g: {paths}}}.')
     weights = paths.get('pretrain_network_g')
     return TrainedNetwork(name, options['network_g'], Path(weights).expanduser() if weights else None,
                           paths.get('param_key_g', 'params'), paths.get('strict_load_g', True),

@@ -24,7 +24,7 @@ from basicsr_snn.data.real_pairs_dataset import RealPairsDataset
 from basicsr_snn.engines.placing import place
 from basicsr_snn.images.noise_level import estimate_camera_noise, estimate_noise_level
 from basicsr_snn.images.scoring import eight_bits, psnr
-from basicsr_snn.inference.denoising import MID_GREY
+from basicsr_snn.inference.other_pictures import with_contrast
 from basicsr_snn.zoo.trained_network import named_network
 
 FOLDER, TRAINING_SCENES, EVERY, MIDDLE = Path('datasets/PolyU'), [0, 67], 3, slice(128, 384)
@@ -58,7 +58,7 @@ def main() -> None:
                 'FFDNet, told `level: auto`': scored(ffdnet(noisy, estimate_camera_noise(whole))),
                 'FFDNet, told what `denoise --sigma auto` finds': scored(ffdnet(noisy, estimate_noise_level(whole))),
                 f'`{BASE}`, at the contrast for 10': scored(
-                    (base((noisy - MID_GREY) * contrast + MID_GREY) - MID_GREY) / contrast + MID_GREY)}.items():
+                    with_contrast(base(with_contrast(noisy, contrast)), 1 / contrast))}.items():
             found.setdefault(name, []).append(score)
     print('| restorer | PSNR |\n|---|---|')
     for name, scores in found.items():

@@ -77,6 +77,7 @@ def test_crops_are_of_the_training_pictures_with_the_noise_of_validation(work):
     (SHAPE, None, ['--from-twin', 'twin.pth'], 'names no file to begin with (path: pretrain_network_g); write one'),
     (SHAPE, 'start.pth', ['--from-twin', 'nothing.pth'], 'weight file nothing.pth does not exist'),
     (SHAPE, 'start.pth', ['--from-twin', 'twin.pth', '--share', '0'], '--share 0.0 was given, but a threshold is'),
+    (SHAPE, 'start.pth', ['--from-twin', 'twin.pth', '--head', 'nan'], '--head nan was given, but a threshold'),
     (SHAPE, 'start.pth', ['--from-smaller', 'twin.pth', '--head', '1'], 'was given without --from-twin'),
     (BINARY, 'start.pth', ['--from-counts', 'twin.pth', '--share', '1'], 'was given with --from-counts'),
     ({'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3}, 'start.pth', ['--from-twin', 'twin.pth'], 'trains a EDSR, but'),
@@ -135,3 +136,34 @@ def test_crops_of_other_pictures_than_those_of_validation(work):
     options['datasets']['train'].update(type='CameraNoiseDataset')
     del options['datasets']['train']['sigma']
     assert training_crops(options).shape == (16, 3, 16, 16)
+
+
+@pytest.mark.parametrize('kind', ['SuperResolutionDataset', 'PairedImageDataset'])
+def test_crops_of_pairs_and_of_pictures_made_smaller(work, kind):
+    scale = 2 if kind == 'SuperResolutionDataset' else 1
+    options = {**training(), 'scale': scale}
+    for phase in ('train', 'val'):
+        block = {key: value for key, value in options['datasets'][phase].items() if key != 'sigma'}
+        pairs = {'dataroot_lq': 'pictures', 'io_backend': {'type': 'disk'}} if scale == 1 else {}
+        options['datasets'][phase] = {**block, 'type': kind, **pairs}
+    crops = training_crops(options)
+    assert crops.shape[1:] == (3, 36 // scale, 36 // scale)
+
+
+@pytest.mark.parametrize(('path', 'sentence'), [
+    ('weights.pth', 'path'), ({'pretrain_network_g': 'start.pth', 'pretrain_netwrk_g': 'x'}, 'pretrain_network_g')])
+def test_the_option_file_is_checked(work, capsys, path, sentence):
+    write_weights(TWIN, 'twin.pth')
+    with open('student.yml', 'w', encoding='utf-8') as file:
+        yaml.safe_dump(training(network_g=SHAPE, path=path), file)
+    assert main(['start', '-opt', 'student.yml', '--from-twin', 'twin.pth', '-o', 'start.pth']) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (work / 'start.pth').exists()
+
+
+def test_a_home_folder_is_that_of_the_user(work, monkeypatch):
+    monkeypatch.setenv('HOME', str(work / 'home'))
+    write_weights(TWIN, 'twin.pth')
+    write_training(SHAPE, '~/start.pth')
+    assert main(['start', '-opt', 'student.yml', '--from-twin', 'twin.pth']) == 0
+    assert (work / 'home' / 'start.pth').is_file()

@@ -144,6 +144,12 @@ def test_the_report_for_programs(pictures, small, capsys):
     assert by_name['b.png']['status'] == 'skipped'
 
 
+def test_what_no_number_tells_is_null_for_programs(pictures, small, capsys):
+    assert denoise('-i', 'in', '-o', 'out', '--noise', 0, '--gt', '--json', *small) == 0
+    report = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert report['pictures'][0]['scores']['noisy_psnr'] is None  # infinite
+
+
 def test_tiles_of_a_large_picture_are_counted(pictures, small, monkeypatch):
     advanced = []
 
@@ -164,7 +170,7 @@ def test_tiles_of_a_large_picture_are_counted(pictures, small, monkeypatch):
         def remove_task(self, task):
             pass
 
-    monkeypatch.setattr(denoise_batch.Batch, '_bars', lambda _: Bars())
+    monkeypatch.setattr(denoise_batch, 'progress_bars', lambda console: Bars())
     save(Path('large.png'), smooth_picture(50, 70, 3))
     assert denoise('-i', 'large.png', '-o', 'out', '-t', 16, '--tile_pad', 4, *small) == 0
     (_, pictures_, done), (name, tiles, tiles_done) = advanced

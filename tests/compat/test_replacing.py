@@ -5,7 +5,6 @@ import types
 
 import pytest
 
-from basicsr_snn import compat
 from basicsr_snn.compat import replacing
 from basicsr_snn.compat.replacing import replaced, replaces
 
@@ -53,4 +52,3 @@ def test_replacement_gets_upstream_for_a_while_and_for_good(owners):
 def test_every_replacement_says_why():
     with pytest.raises(TypeError, match='without a reason'):
         replaces('double', 'first')(lambda upstream: None)
-    assert all(repair.reason for repair in compat.REPAIRS)

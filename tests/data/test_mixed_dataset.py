@@ -143,6 +143,12 @@ def test_mistakes_are_named(root: Path, changes: dict, sentence: str) -> None:
         build_dataset(training(root, 'mixed', **changes))
 
 
+def test_a_set_without_clean_pictures_is_named(root: Path) -> None:
+    single = {'type': 'SingleImageDataset', 'dataroot_lq': f'{root}/dark', 'io_backend': {'type': 'disk'}}
+    with pytest.raises(UserError, match='tiny: sets: 0 is a SingleImageDataset, which gives no clean pictures'):
+        mixed(root, single)[0]
+
+
 OURS = sorted(name for name, entry in DATASET_REGISTRY if entry.__module__.startswith('basicsr_snn'))
 
 

@@ -122,6 +122,15 @@ def test_a_grown_network_begins_as_the_one_that_it_grew_from():
     assert all(layer.neuron.amplitude[0].item() != pytest.approx(0.1) for layer in new)    # thresholds are fitted
 
 
+def test_a_widened_network_begins_as_the_one_that_it_grew_from():
+    torch.manual_seed(0)
+    trained, crops = SpikerIR(channels=[4, 6], blocks=[1, 1]), torch.rand(2, 3, 16, 16)
+    grown = SpikerIR(channels=[8, 10], blocks=[1, 2])
+    start_from_smaller(grown, trained.state_dict(), crops)
+    assert torch.allclose(grown(crops), trained(crops), atol=1e-6)
+    assert grown.encoder[0][0].body[0].conv.weight[4:].abs().min() > 0    # the new channels look at the picture
+
+
 def test_a_narrowed_network_keeps_the_first_channels():
     trained, narrow = SpikerIR(channels=[4, 8], blocks=[1, 1]), SpikerIR(channels=[4, 6], blocks=[1, 1])
     copy_common_channels(narrow, trained.state_dict())

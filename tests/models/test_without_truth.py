@@ -110,6 +110,13 @@ def test_without_a_teacher_such_a_training_is_refused(pairs, capsys, more):
     options['distill']['until'] = 2
     assert main(['train', '-opt', write(options)]) == 2
     assert f'distill: until is 2, but nothing teaches the pictures of datasets: {place}' in capsys.readouterr().err
+    options['distill'].update(until=None, every=4)
+    assert main(['train', '-opt', write(options)]) == 2
+    assert f'every is 4, but nothing teaches the pictures of datasets: {place}' in capsys.readouterr().err
+    options['distill'] = {'output': {'type': 'L1Loss'}, 'teacher': {
+        'network': {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1]}, 'trainable': True}}
+    assert main(['train', '-opt', write(options)]) == 2
+    assert f'is no teacher of the pictures of datasets: {place}' in capsys.readouterr().err
 
 
 def test_a_batch_without_truth_is_refused_where_nothing_teaches_it(work):

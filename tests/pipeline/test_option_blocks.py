@@ -99,6 +99,12 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize(('key', 'meant'), [('rate_opt', 'SpikeRateLoss'), ('perceptual_opt', 'PerceptualLoss')])
+def test_a_loss_that_reads_something_else_is_refused(key, meant):
+    with pytest.raises(UserError, match=f'train: {key}: type is "L1Loss", which is not known.*{meant}'):
+        check_options(changed({f'train.{key}': {'type': 'L1Loss'}}))
+
+
 @pytest.mark.parametrize(('changes', 'sentence'), WRONG, ids=lambda case: str(case)[:50])
 def test_check_and_schema_refuse_the_same(changes, sentence):
     options = changed(changes)

@@ -19,14 +19,6 @@ GREY = {'in_ch': 1}
 EIGHT = smooth_picture(22, 30, 3)
 
 
-@pytest.fixture(autouse=True)
-def no_network_of_another_test():
-    """Networks that are kept are known by their names, which tests use again."""
-    from basicsr_snn.restoring import tasks
-
-    tasks._network.cache_clear()
-
-
 def answered(net: torch.nn.Module, stored: np.ndarray) -> np.ndarray:
     """The answer on a picture in RGB, as 8 bits."""
     batch = torch.from_numpy(stored.astype(np.float32) / 255).permute(2, 0, 1)[None]
@@ -97,3 +89,19 @@ def test_every_misuse_has_its_sentence(inside, zoo_of, told, sentence):
 def test_what_is_no_picture_is_told_of_the_verb_that_was_called():
     with pytest.raises(UserError, match='restore was given list'):
         restore([[1, 2]], 'denoise')
+
+
+def test_weights_that_are_replaced_are_read_again(inside):
+    weights(inside / 'net.pth', 'derain')
+    before = restore(EIGHT, network='net.pth')
+    net = weights(inside / 'net.pth', 'derain', blocks=[2, 1])
+    after = restore(EIGHT, network='net.pth')
+    assert not np.array_equal(before, after)
+    np.testing.assert_allclose(after, answered(net, EIGHT), atol=1.01)
+
+
+def test_an_image_with_a_transparent_colour_is_refused():
+    image = Image.fromarray(EIGHT)
+    image.info['transparency'] = (10, 20, 30)
+    with pytest.raises(UserError, match=r"a transparent colour was given, .* give image.convert\('RGBA'\)"):
+        denoise(image, sigma=25)

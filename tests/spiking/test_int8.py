@@ -119,6 +119,9 @@ def test_a_network_without_spikes_is_refused():
      'hidden': {'bias': True}, 'stages': {'head': {'type': 'PhaseIF', 'steps': 4, 'lowest': -5, 'highest': 9}}},
     phase_form({'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'neuron': {'type': 'SignedILIF', 'D': 16},
                 'hidden': {'lowest': 0}}),
+    {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'T': 4,  # a part's neuron stands by itself
+     'neuron': {'type': 'PhaseIF', 'steps': 4, 'lowest': -10, 'highest': 10, 'bias': True, 'threshold': 0.05},
+     'stages': {'head': {'type': 'PhaseIF', 'steps': 4}}},
 ])
 def test_the_count_form_of_a_phase_coded_network_gives_its_pictures(network):
     torch.manual_seed(0)
@@ -128,6 +131,11 @@ def test_the_count_form_of_a_phase_coded_network_gives_its_pictures(network):
     assert counted.T == 1
     with torch.no_grad():
         assert torch.allclose(deployed(counted)(picture()), deployed(phased)(picture()), atol=1e-5)
+
+
+def test_counts_that_reach_farther_below_zero_have_no_count_form():
+    with pytest.raises(UserError, match='lowest: -10 and highest: 4 reaches farther .* write highest: 10 or more'):
+        count_form({'type': 'SpikerIR', 'T': 4, 'neuron': {'type': 'PhaseIF', 'steps': 4, 'lowest': -10, 'highest': 4}})
 
 
 def test_the_count_form_of_other_networks_is_their_own():

@@ -37,6 +37,17 @@ def test_the_card_of_options_is_plain():
     assert card_of_options({**OPTIONS, 'network_d': {'type': 'D'}}, 'network_d').network_g == {'type': 'D'}
 
 
+@pytest.mark.parametrize(('kinds', 'noise'), [
+    (['CameraNoiseDataset'], 'camera'), (['RealPairsDataset', 'CameraNoiseDataset'], 'camera'),
+    (['GaussianDenoisingDataset', 'NoisyPicturesDataset'], 'camera'),
+    (['GaussianDenoisingDataset', 'GaussianDenoisingDataset'], 25),
+    (['GaussianDenoisingDataset', 'PairedImageDataset'], None), (['RainDataset'], None)])
+def test_the_card_tells_the_noise_of_cameras(kinds, noise):
+    sets = [{'type': kind, **({'sigma': 25} if kind.startswith('Gaussian') else {})} for kind in kinds]
+    training = sets[0] if len(sets) == 1 else {'type': 'MixedDataset', 'sets': sets}
+    assert card_of_options({**OPTIONS, 'datasets': {'train': training}}).noise == noise
+
+
 def test_the_card_goes_through_both_kinds_of_files(tmp_path):
     torch.save({'params': WEIGHTS, **CARD.entries()}, tmp_path / 'entries.pth')
     torch.save({'epoch': 3, 'params': CARD.on(WEIGHTS)}, tmp_path / 'a.pth')

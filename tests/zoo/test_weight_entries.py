@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from basicsr_snn.archs.dncnn_arch import DnCNN
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.weight_files.reading import read_weight_file
 from basicsr_snn.zoo.weights import load_entry_or_any, load_weights
 
@@ -97,7 +98,10 @@ def test_ternary_weights_of_a_wrapped_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     net = SpikerIR(channels=[4, 4], blocks=[1, 1], weights='ternary')
     packed = packed_state(net.state_dict(), net)
-    load_weights(net, saved({f'module._orig_mod.{name}': value for name, value in packed.items()}))
+    other = SpikerIR(channels=[4, 4], blocks=[1, 1], weights='ternary')
+    load_weights(other, saved({f'module._orig_mod.{name}': value for name, value in packed.items()}))
+    picture = torch.rand(1, 3, 16, 16)
+    assert torch.equal(deployed(other)(picture), deployed(net)(picture))
 
 
 def test_one_layer_under_two_names_is_refused(net, weights, tmp_path, monkeypatch):

@@ -6,10 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-Kind = Literal['network', 'neuron', 'hidden_neuron', 'loss', 'feature_loss', 'optimizer', 'scheduler', 'dataset',
-               'mixed_in', 'metric']
-"""What a block with a ``type:`` can build. ``feature_loss`` is a loss of two features or pictures; ``hidden_neuron``
-is what differs from the ``neuron`` beside it; ``mixed_in`` is a dataset in the ``sets`` of another."""
+Kind = Literal['network', 'neuron', 'hidden_neuron', 'loss', 'feature_loss', 'rate_loss', 'perceptual_loss',
+               'optimizer', 'scheduler', 'dataset', 'mixed_in', 'metric']
+"""What a block with a ``type:`` can build. ``feature_loss`` is a loss of two features or pictures, ``rate_loss`` of
+accumulations, ``perceptual_loss`` one that answers with two terms; ``hidden_neuron`` is what differs from the
+``neuron`` beside it; ``mixed_in`` is a dataset in the ``sets`` of another."""
 
 Built = dict[str, Any]
 """A block ``{type: NAME, ...}``, whose keys are declared by the class NAME."""

@@ -19,6 +19,7 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, Registry
 
 from basicsr_snn.compat.optimizers import OPTIMIZERS
+from basicsr_snn.losses.rate_loss import SpikeRateLoss
 from basicsr_snn.pipeline.option_blocks.base import Block, Kind, NotNegative, says
 from basicsr_snn.pipeline.option_blocks.datasets import DATASETS, LoadedDataset, mixed_in
 from basicsr_snn.pipeline.option_blocks.training import SCHEDULERS
@@ -55,6 +56,12 @@ def known(kind: Kind) -> Mapping[str, Callable[..., Any]]:
         return {name: getattr(torch.optim, name) for name in OPTIMIZERS}
     if kind == 'feature_loss':
         return {name: entry for name, entry in known('loss').items() if name not in NO_SINGLE_TERM}
+    if kind == 'rate_loss':
+        return {name: entry for name, entry in known('loss').items()
+                if inspect.isclass(entry) and issubclass(entry, SpikeRateLoss)}
+    if kind == 'perceptual_loss':  # those of others answer with what they like
+        return {name: entry for name, entry in known('loss').items()
+                if name == 'PerceptualLoss' or not entry.__module__.startswith(('basicsr.', 'basicsr_snn.'))}
     if kind == 'scheduler':
         return SCHEDULERS
     if kind in ('neuron', 'hidden_neuron'):
@@ -73,7 +80,8 @@ def block_of(kind: Kind, name: str) -> type[Block]:
         return mixed_in(DATASETS.get(name, OtherDataset))
     if kind == 'scheduler':
         return SCHEDULERS[name]
-    like: dict[Kind, Kind] = {'feature_loss': 'loss', 'hidden_neuron': 'neuron'}
+    like: dict[Kind, Kind] = {'feature_loss': 'loss', 'rate_loss': 'loss', 'perceptual_loss': 'loss',
+                              'hidden_neuron': 'neuron'}
     kind = like.get(kind, kind)
     return _declared_by(known(kind)[name], kind, name)
 

@@ -54,7 +54,8 @@ class StockTrain(Block, kw_only=True):
     ema_decay: Annotated[Share, says('Decay of the moving average of the weights, which is validated; 0 for none.',
                                      0.999)] = 0
     pixel_opt: Annotated[Built | None, says('Loss on the picture.', {'type': 'L1Loss'}, builds='feature_loss')] = None
-    perceptual_opt: Annotated[Built | None, says('Loss on VGG features of the picture.', builds='loss')] = None
+    perceptual_opt: Annotated[Built | None, says('Loss on VGG features of the picture.',
+                                                        builds='perceptual_loss')] = None
 
 
 class Train(StockTrain, kw_only=True):
@@ -64,7 +65,7 @@ class Train(StockTrain, kw_only=True):
     fft_opt: Annotated[Built | None, says('Loss on the Fourier transform of the picture.', {'type': 'FFTLoss'},
                                           builds='feature_loss')] = None
     rate_opt: Annotated[Built | None, says('Penalty on accumulations above a budget.',
-                                           {'type': 'SpikeRateLoss', 'target': 20000}, builds='loss')] = None
+                                           {'type': 'SpikeRateLoss', 'target': 20000}, builds='rate_loss')] = None
     micro_batches: Annotated[Count, says('Parts in which a batch is run, to save memory; gradients add up.')] = 1
     amp: Annotated[bool, says('Whether to compute the network in bfloat16 where that is safe.')] = False
     cuda_graph: Annotated[bool, says(

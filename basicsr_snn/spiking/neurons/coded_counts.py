@@ -147,24 +147,40 @@ def coded_form(network: Mapping[str, Any], kind: type[CodedCounts]) -> dict[str,
 def count_form(network: Mapping[str, Any]) -> dict[str, Any]:
     """The ``network_g:`` block that runs the weights of a student of coded counts on whole counts in one step.
 
-    It answers with the same pictures; its state dict has the same names. A block without such neurons stays as it is.
+    It answers with the same pictures; its state dict has the same names. A block without such neurons stays as it is,
+    and so does a part with a neuron of another kind.
+
+    Raises:
+        UserError: Counts that reach farther below zero than above, which ``SignedILIF`` has not.
     """
     neuron = network.get('neuron', {})
-    kind = NEURONS.get(neuron.get('type', ''))
-    if not (isinstance(kind, type) and issubclass(kind, CodedCounts)):
+    if _coded(neuron) is None:
         return dict(network)
-    default_steps = inspect.signature(kind).parameters['steps'].default
-
-    def of(spec: Mapping[str, Any]) -> dict[str, Any]:
-        whole = {**neuron, **spec}
-        lowest = whole.get('lowest', 0)
-        highest = whole.get('highest') or kind.largest_count(whole.get('steps', default_steps), lowest < 0)
-        kept = {key: value for key, value in whole.items() if key in ('threshold', 'bias')}
-        return {'type': 'SignedILIF', 'D': max(highest, -lowest), 'lowest': lowest, **kept}
-
-    counted = {**network, 'T': 1, 'neuron': of(neuron)}
+    counted = {**network, 'T': 1, 'neuron': _counts_of(neuron)}
     if 'hidden' in network:
-        counted['hidden'] = of(network['hidden'])
+        counted['hidden'] = _counts_of({**neuron, **network['hidden']})
     if 'stages' in network:
-        counted['stages'] = {name: of(spec) for name, spec in network['stages'].items()}
+        counted['stages'] = {name: _counts_of(spec) for name, spec in network['stages'].items()}
     return counted
+
+
+def _coded(spec: Mapping[str, Any]) -> type[CodedCounts] | None:
+    """The class of a neuron's block, if it tells counts in a code."""
+    kind = NEURONS.get(spec.get('type', ''))
+    return kind if isinstance(kind, type) and issubclass(kind, CodedCounts) else None
+
+
+def _counts_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole block of a coded neuron as that of a ``SignedILIF``."""
+    kind = _coded(spec)
+    if kind is None:
+        return dict(spec)
+    steps = spec.get('steps', inspect.signature(kind).parameters['steps'].default)
+    lowest = spec.get('lowest', 0)
+    highest = spec.get('highest') or kind.largest_count(steps, lowest < 0)
+    if -lowest > highest:
+        raise UserError(f'{kind.__name__} with lowest: {lowest} and highest: {highest} reaches farther below zero than '
+                        f'above, which no SignedILIF does, so that it has no form in one step; write highest: '
+                        f'{-lowest} or more.')
+    kept = {key: value for key, value in spec.items() if key in ('threshold', 'bias')}
+    return {'type': 'SignedILIF', 'D': highest, 'lowest': lowest, **kept}
