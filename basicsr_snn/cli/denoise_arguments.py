@@ -53,7 +53,7 @@ def add_restoring_arguments(parser: argparse.ArgumentParser) -> None:
                         help='overlap at each side of a tile (default: as far as the network looks, which leaves no '
                              f'seam; {TILE_PAD} where that is not known)')
     parser.add_argument('--views', type=int, default=1, choices=VIEWS,
-                        help='restore so many flips and turns of a picture and take their mean: up to 0.1 dB better, '
+                        help='restore so many flips and turns of a picture and take their mean: about 0.1 dB better, '
                              'for that many times the work (default: 1)')
     parser.add_argument('--device', choices=DEVICES, help='where the network runs (default: cuda where there is one)')
 
