@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import task_score
 
 from basicsr_snn import zoo
+from basicsr_snn.inference.calling import deployed
 from basicsr_snn.spiking.neurons.phase import phase_form
+from basicsr_snn.spiking.ternary import parameters_of
 
 if TYPE_CHECKING:
     from score_row import Score
@@ -95,10 +97,11 @@ def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _table(scores: Iterable[Score], sets: Sequence[str]) -> str:
-    """A line a network, a column a set, also of a set that nobody had yet; costs are those on the first set."""
+    """A line a network, a column a set that was measured; costs are those on the first set."""
     by_name: dict[str, dict[str, Score]] = {}
     for score in scores:
         by_name.setdefault(score.name, {})[score.set] = score
+    sets = [name for name in sets if any(name in of for of in by_name.values())]
     counts = {name: next((f' ({of[name].pictures})' for of in by_name.values() if name in of), '') for name in sets}
     lines = []
     for name, of in sorted(by_name.items(), key=lambda item: _place(item[0], item[1])):
@@ -263,7 +266,8 @@ def _models_table(scores: Sequence[Score]) -> str:
                      if (score.name, score.set, score.sigma) == (row.name, one, sigma)), None)
         costs = mine or of_tasks.get(row.name)
         where = f'{costs.set}, {mine.sigma}' if costs and mine else costs.set if costs else ''
-        told = [f'{int(costs.params):,}', f'{float(costs.psnr):.2f} ({where})', costs.nj_per_px] if costs else '---'
+        params = f'{int(costs.params) if costs else parameters_of(deployed(zoo.build(row.network))):,}'
+        told = [params, *((f'{float(costs.psnr):.2f} ({where})', costs.nj_per_px) if costs else '--')]
         lines.append([f'[{row.name}](cards/{row.name}.md)', row.task, *told])
     return _markdown(['network', 'task', 'params', 'PSNR, dB (set, sigma)', 'nJ/px'], lines)
 

@@ -165,9 +165,9 @@ def ship(trained: Trained, name: str, task: str, notes: str, goes_on: bool, defa
         write_curve(name, trained.curve, goes_on)
     neurons = neurons_in(built)
     spiking = any(neuron.is_spiking for neuron in neurons)
+    role = 'teacher' if trained.network['type'] != 'SpikerIR' else 'student' if spiking else 'twin'
     row = {
-        'name': name, 'task': task, 'role': 'student' if trained.network['type'] == 'SpikerIR' else 'teacher',
-        'file': file.name, 'sha256': zoo.sha256_of(file),
+        'name': name, 'task': task, 'role': role, 'file': file.name, 'sha256': zoo.sha256_of(file),
         'network': trained.network,
         'neuron': trained.network.get('neuron', {'type': 'SignedILIF' if spiking else 'relu'})['type'],
         'T': trained.network.get('T', 1) if spiking else None,

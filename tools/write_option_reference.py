@@ -37,8 +37,8 @@ OUR_MODELS = ('SNNModel', 'ANNSNNDistillModel')
 
 OURS = {
     'dataset': ('GaussianDenoisingDataset', 'CameraNoiseDataset', 'RainStreaksDataset', 'BorrowedRainDataset',
-                'JPEGDataset', 'MotionBlurDataset', 'RealPairsDataset', 'SuperResolutionDataset', 'MixedDataset',
-                'PairedImageDataset', 'SingleImageDataset'),
+                'JPEGDataset', 'MotionBlurDataset', 'RealPairsDataset', 'NoisyPicturesDataset',
+                'SuperResolutionDataset', 'MixedDataset', 'PairedImageDataset', 'SingleImageDataset'),
     'network': ('SpikerIR', 'ESDNet', 'DnCNN', 'FFDNet', 'PretrainedANN'),
     'neuron': ('SignedILIF', 'LIFNode', 'IFNode', 'ParametricLIFNode', 'ILIFNode', 'PhaseIF', 'FirstSpikeIF',
                'DSRIFNode', 'relu', 'linear'),

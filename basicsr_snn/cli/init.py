@@ -21,8 +21,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description='Copies the option files (options/) and the demo pictures (datasets/demo/) into a folder to work '
                     'in. A file that exists there and differs is overwritten with --force only.')
     parser.add_argument('folder', type=Path, metavar='DIR', help='folder to work in, made if it is not there')
-    parser.add_argument('--force', action='store_true', help='replace files that differ from those that ship, and '
-                        'follow links')
+    parser.add_argument('--force', action='store_true', help='replace files that differ from those that ship, also '
+                        'where a link in DIR leads out of it')
     parser.set_defaults(func=run)
 
 

@@ -28,7 +28,7 @@ class Row:
         does: The task of ``basicsr-snn restore`` that it is for, one of :data:`basicsr_snn.inference.defaults.TASKS`.
         default: Whether it is the network of its task when none is named; else it is the first student by name. For
             noise :func:`default_name` chooses by level.
-        role: ``student`` or ``teacher``.
+        role: ``student``, ``twin`` (the ANN of a student) or ``teacher``.
         file: Weight file in the folder of this package.
         sha256: Checksum of that file, 64 hexadecimal digits.
         network: The ``network_g`` block that builds it.
@@ -91,7 +91,7 @@ def int8_file_of(name: str) -> Path:
 def rows() -> tuple[Row, ...]:
     """All shipped networks, students first, each group by name."""
     found = [Row(**read_yaml_file(file)) for file in FOLDER.glob('*.yml')]
-    return tuple(sorted(found, key=lambda row: (row.role != 'student', row.name)))
+    return tuple(sorted(found, key=lambda row: (row.role == 'teacher', row.name)))
 
 
 def row(name: str) -> Row:

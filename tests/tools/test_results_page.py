@@ -20,11 +20,11 @@ def test_the_table_of_results_sorts_references_students_teachers():
                         'nj_per_px': '5.0', **more})
 
     table = page._table([score('ffdnet_color', '31.2'), score('spikerir_small_color25', '30.9'),
-                         score('spikerir_tiny_color25', '30.4'), score('noisy', '20.5', params='')],
-                        ('CBSD68', 'Kodak24'))
+                         score('spikerir_tiny_color25', '30.4'), score('noisy', '20.5', params=''),
+                         score('ffdnet_color', '32.0', set='Kodak24', pictures=24)], ('CBSD68', 'Kodak24', 'McMaster'))
     names = [line.split('|')[1].strip() for line in table.splitlines()[2:]]
     assert names == ['noisy', 'spikerir_tiny_color25', 'spikerir_small_color25', 'ffdnet_color']
-    assert table.splitlines()[0].endswith('| CBSD68 (68) | Kodak24 |')
+    assert table.splitlines()[0].endswith('| CBSD68 (68) | Kodak24 (24) |')
     assert '| noisy | - | 5.0 | - | 20.50 / 0.9000 | - |' in table
 
 

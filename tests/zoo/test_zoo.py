@@ -44,7 +44,8 @@ def assert_same_weights(net: nn.Module, expected: dict[str, torch.Tensor]) -> No
 def test_every_row_describes_its_file(name):
     row = zoo.row(name)
     assert hashlib.sha256((zoo.FOLDER / row.file).read_bytes()).hexdigest() == row.sha256
-    assert row.role in ('student', 'teacher')
+    assert row.role in ('student', 'twin', 'teacher')
+    assert (row.role == 'twin') == row.name.endswith('_twin')
     assert row.task
     assert row.licence
     assert row.source

@@ -63,6 +63,7 @@ class Hint(Block, kw_only=True):
 class Tail(Hint, kw_only=True):
     """A feature of the student that goes on through the teacher, whose picture is compared with the truth."""
 
+    of: Annotated[str | None, says('Name of the teacher, the first by default.', 'ffdnet')] = None
     loss: Annotated[Built | None, says('Distance of the pictures; L1 by default.', {'type': 'L1Loss'},
                                        builds='feature_loss')] = None
     weight: Annotated[NotNegative, says('Factor on the loss.')] = 1.0
