@@ -17,9 +17,12 @@ from spandrel import (
     UnsupportedModelError,
 )
 from spandrel.util import KeyCondition
+from torch import Tensor, nn
 
 from basicsr_snn.errors import UserError
+from basicsr_snn.inference.calling import computing_in_full
 from basicsr_snn.inference.contract import Restorer
+from basicsr_snn.inference.other_pictures import through_channels
 from basicsr_snn.weight_files.card import Card
 from basicsr_snn.weight_files.reading import card_in_header, read_weight_file
 from basicsr_snn.zoo.building import arch_named, is_known
@@ -40,10 +43,15 @@ class NetworkNotSaidError(UserError, UnsupportedModelError):
 
 
 class SpikingArchitecture(Architecture[Restorer]):
-    """All networks of this package: students, their ANN twins, and others whose files say what they are of."""
+    """All networks of this package: students, their ANN twins, and others whose files say what they are of.
 
-    def __init__(self) -> None:
-        super().__init__(id=ID, name=ID, detect=_is_ours)
+    Args:
+        name: By which spandrel knows it.
+        detect: Whether a state dict is of one.
+    """
+
+    def __init__(self, name: str, detect: Callable[[StateDict], bool]) -> None:
+        super().__init__(id=name, name=name, detect=detect)
 
     def load(self, state_dict: StateDict) -> ImageModelDescriptor[Restorer]:
         """The network of a state dict, in the form that ships.
@@ -56,20 +64,23 @@ class SpikingArchitecture(Architecture[Restorer]):
         if card is None:
             raise NetworkNotSaidError(
                 'these weights have the names of a SpikerIR, but say neither its neuron nor its time steps, which no '
-                'shape tells; give the .pth of a training of basicsr_snn, or a .safetensors of basicsr-snn export that '
-                'is read by load_from_file.')
+                'shape tells; give the .pth of a training of basicsr_snn (in ComfyUI always), or a .safetensors of '
+                'basicsr-snn export that is read by load_from_file.')
         net = network_of_state(state_dict, card)
+        net.register_state_dict_post_hook(_make_contiguous)
         return ImageModelDescriptor(
             net, net.state_dict(), architecture=self, purpose='SR' if net.scale > 1 else 'Restoration',
             tags=_tags(card), supports_half=False, supports_bfloat16=False,  # their few digits tip counts over
-            scale=net.scale, input_channels=net.in_ch, output_channels=net.written_channels)
+            scale=net.scale, input_channels=net.in_ch, output_channels=net.written_channels, call_fn=_restore)
 
 
 def install_in(registry: ArchRegistry | None) -> None:
     """See :func:`basicsr_snn.spandrel.install`."""
     registry = MAIN_REGISTRY if registry is None else registry
     others = tuple(support.architecture.id for support in registry)
-    registry.add(ArchSupport.from_architecture(SpikingArchitecture(), before=others), ignore_duplicates=True)
+    registry.add(ArchSupport.from_architecture(SpikingArchitecture(ID, _is_ours), before=others),
+                 ArchSupport.from_architecture(SpikingArchitecture(f'{ID}_of_basicsr', _is_of_basicsr)),
+                 ignore_duplicates=True)
     if ModelLoader.load_state_dict_from_file not in _extended:
         ModelLoader.load_state_dict_from_file = _with_card(ModelLoader.load_state_dict_from_file)
 
@@ -95,6 +106,23 @@ def _card_in(path: Path, state: StateDict) -> Card | None:
     if path.suffix.lower() == '.safetensors':
         return card_in_header(path)
     return read_weight_file(path)[1] if is_spikerir(state) else None
+
+
+def _restore(net: Restorer, pictures: Tensor) -> Tensor:
+    """Programs give three channels to any network, and leave torch as it is by default."""
+    with computing_in_full():
+        return through_channels(net, net.in_ch, pictures) if net.in_ch == net.written_channels else net(pictures)
+
+
+def _make_contiguous(net: nn.Module, state: dict[str, Tensor], prefix: str, metadata: dict[str, Any]) -> None:
+    """What spandrel's users save by safetensors has to be."""
+    state.update({name: tensor.contiguous() for name, tensor in state.items()})
+
+
+def _is_of_basicsr(state: StateDict) -> bool:
+    """Whether a state dict says that it is of a network of BasicSR's; those that spandrel knows come before."""
+    card = Card.of_content(state)
+    return card is not None and is_known(card.network_g['type'])
 
 
 def _is_ours(state: StateDict) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from basicsr_snn import zoo
@@ -30,7 +30,8 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping
         raise UserError(f'{network["type"]} reads the file of another project, whose form this one does not know; '
                         'convert that file itself, or type --format onnx.')
     weights = {name: tensor.contiguous() for name, tensor in packed_state(net.state_dict(), net).items()}
-    save_file(weights, file, metadata={'format': 'pt', **(about or {}), **Card(network).header()})
+    header = {'format': 'pt', **(about or {}), **Card(network).header()}
+    file.write_bytes(save(weights, metadata=header))  # save_file lets nobody but its owner read
     again = network_of_weight_file(file).loaded()
     picture = torch.rand(1, as_restorer(net).in_ch, 32, 48, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

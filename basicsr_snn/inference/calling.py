@@ -1,6 +1,8 @@
 """Calling a restorer: the noise level where it takes one, the form in which it ships."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import TypeVar
 
@@ -34,6 +36,17 @@ def compute_in_full() -> None:
     """Let torch multiply all digits of its floats on a GPU, in this process: with the 10 bits of TF32, which it takes
     for convolutions by default, counts of spikes tip over."""
     torch.backends.cudnn.allow_tf32 = False
+
+
+@contextmanager
+def computing_in_full() -> Iterator[None]:
+    """Context of :func:`compute_in_full`, for programs of others."""
+    before = torch.backends.cudnn.allow_tf32
+    compute_in_full()
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def to_channels_last(net: Net, device: torch.device | None = None) -> Net:

@@ -95,6 +95,34 @@ def test_other_architectures_with_a_card_are_loaded_and_those_of_basicsr_are_lef
             assert_same_pictures(found, deployed(net))
 
 
+def test_a_network_of_basicsr_that_spandrel_lacks_is_loaded():
+    found = loaded(zoo.row('edsr_sr2').path)
+    assert_same_pictures(found, load('edsr_sr2'))
+    assert (found.purpose, found.scale) == ('SR', 2)
+
+
+def test_a_grey_network_takes_the_channels_of_a_colour_picture_one_by_one():
+    """ComfyUI gives three channels to every network."""
+    found, net = loaded(zoo.row('spikerir_small_gray25').path), load('spikerir_small_gray25')
+    picture = torch.rand(1, 3, 21, 26)
+    with torch.inference_mode():
+        channels = [net(channel).clamp(0, 1) for channel in picture.split(1, 1)]
+        assert torch.equal(found(picture), torch.cat(channels, 1))
+
+
+def test_networks_compute_with_all_digits_and_leave_torch_as_it_was(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', True)
+    found, seen = loaded(zoo.row('spikerir_tiny_color25').path), []
+    found.model.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    found(torch.rand(1, 3, 8, 8))
+    assert (seen, torch.backends.cudnn.allow_tf32) == ([False], True)
+
+
+def test_weights_can_be_saved_by_safetensors(inside):
+    save_file(loaded(zoo.row('spikerir_tiny_color25').path).model.state_dict(), 'net.safetensors')
+    assert load_file('net.safetensors')['stem.weight'].is_contiguous()
+
+
 def test_programs_that_hand_on_a_bare_state_dict_have_what_ships(inside):
     """ComfyUI reads files itself, so that the header of a .safetensors is lost."""
     name = 'spikerir_small_color25_ternary'

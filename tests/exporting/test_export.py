@@ -55,6 +55,10 @@ def test_safetensors_holds_the_network_and_ternary_weights_in_two_bits(tmp_path)
     network = {**SMALL, 'weights': 'ternary'}
     net, file = built(network), tmp_path / 'a.safetensors'
     assert 'the same pictures' in export(net, network, 'safetensors', file)
+    other = tmp_path / 'other'
+    other.touch()
+    assert file.stat().st_mode == other.stat().st_mode, 'read by whoever reads other files'
+    other.unlink()
     with safetensors.safe_open(file, 'pt') as content:
         assert json.loads(content.metadata()['network_g']) == network
         codes = [name for name in content.keys() if name.endswith('codes')]  # noqa: SIM118 - no mapping
