@@ -1,7 +1,7 @@
 """All that a GPU should do in a few minutes: time the step, run the tests by name, train the students of a list.
 
 ``python tools/gpu_kit.py --minutes 9 --data BSD432:32 IN797:40 -o OUT`` trains the students of ``gpu_trainings.yml``
-side by side, each in its own stream, by captured steps (:mod:`basicsr_snn.models.captured_step`), and brings weights,
+side by side, each in its own stream, by captured steps (``captured_step.py``), and brings weights,
 log and tables back in OUT. The schedule follows the clock, so that all end when the minutes do.
 ``--list tools/gpu_tasks.yml`` trains the networks for other tasks and for photographs, on crops that the datasets of
 their option files draw first.
@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ def pace(trainings: list[Training], rounds: int) -> float:
     return (time.perf_counter() - began) / rounds
 
 
+def rounds_to_time() -> int:
+    return 50 if torch.cuda.is_available() else 1
+
+
 def wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -68,7 +73,7 @@ def prepare(plans: list[dict[str, Any]], folders: Mapping[Path, int], args: argp
             training = DenoiserTraining(plan, pictures(in_ch, False), pictures(in_ch, True), args.side, args.batch,
                                         not args.plain, args.seed)
         capture(training, tell)
-        seconds = pace([training], 50 if torch.cuda.is_available() else 1)
+        seconds = pace([training], rounds_to_time())
         tell(f'{plan["name"]}: captured, {1e3 * seconds:.2f} ms a step')
         yield training
 
@@ -100,7 +105,7 @@ def train(trainings: list[Training], seconds: float, steps: float, mse_from: flo
                 training.save(folder)
 
 
-def main(plan_file: Path = LIST) -> None:
+def parse_arguments(plan_file: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--minutes', type=float, required=True, help='in all, preparation included')
     parser.add_argument('--list', type=Path, nargs='+', default=[plan_file], help='of trainings (default: %(default)s)')
@@ -116,7 +121,37 @@ def main(plan_file: Path = LIST) -> None:
     parser.add_argument('--plain', action='store_true', help='neurons uncompiled')
     parser.add_argument('--tests', help='arguments of pytest, which runs beside the training')
     parser.add_argument('--end-seconds', type=float, default=25, help='kept for the last validation')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def keep_what_fits(trainings: list[Training], seconds: float, least_steps: int, tell: Any) -> None:
+    """Leave out the last trainings of the list, until the others take so many steps in the seconds."""
+    rounds = rounds_to_time()
+    while True:
+        of_a_round = pace(trainings, rounds)
+        tell(f'{len(trainings)} trainings: {1e3 * of_a_round:.2f} ms a round')
+        if len(trainings) == 1 or seconds / of_a_round >= least_steps:
+            return
+        tell(f'without {trainings.pop().plan["name"]}')
+
+
+@contextmanager
+def tests_beside(arguments: str | None, folder: Path) -> Iterator[None]:
+    """Context beside which pytest runs, if it is given arguments; it is ended with it."""
+    if arguments is None:
+        yield
+        return
+    command = [sys.executable, '-m', 'pytest', *shlex.split(arguments)]
+    with (folder / 'tests.txt').open('w') as report, subprocess.Popen(command, stdout=report,
+                                                                      stderr=subprocess.STDOUT) as tests:
+        try:
+            yield
+        finally:
+            tests.kill()
+
+
+def main(plan_file: Path = LIST) -> None:
+    args = parse_arguments(plan_file)
     args.o.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     log_file = (args.o / 'log.txt').open('a')
@@ -126,6 +161,9 @@ def main(plan_file: Path = LIST) -> None:
         for console in (Console(file=log_file, width=1000), Console(width=1000)):
             console.print(line, markup=False, highlight=False)
 
+    def seconds_left() -> float:
+        return 60 * args.minutes - (time.monotonic() - began) - args.end_seconds
+
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
     tell(f'{torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}, torch {torch.__version__}, '
@@ -133,33 +171,17 @@ def main(plan_file: Path = LIST) -> None:
     folders = {Path(folder): int(held_out) for folder, held_out in (one.rsplit(':', 1) for one in args.data)}
     plans = [plan for file in args.list for plan in yaml.safe_load(file.read_text(encoding='utf-8'))
              if not args.names or plan['name'] in args.names]
-    trainings: list[Training] = []
-    for training in prepare(plans, folders, args, tell):
-        trainings.append(training)
-    left = 60 * args.minutes - (time.monotonic() - began) - args.end_seconds
-    round_seconds = pace(trainings, 50 if torch.cuda.is_available() else 1)
-    tell(f'{len(trainings)} trainings: {1e3 * round_seconds:.2f} ms a round')
-    while len(trainings) > 1 and left / round_seconds < args.least_steps:
-        dropped = trainings.pop()
-        round_seconds = pace(trainings, 50)
-        tell(f'without {dropped.plan["name"]}: {1e3 * round_seconds:.2f} ms a round')
-        del dropped
-    tests = None
-    if args.tests is not None:
-        tests = subprocess.Popen([sys.executable, '-m', 'pytest', *shlex.split(args.tests)],
-                                 stdout=(args.o / 'tests.txt').open('w'), stderr=subprocess.STDOUT)
-    left = 60 * args.minutes - (time.monotonic() - began) - args.end_seconds
-    try:
-        train(trainings, left, args.steps, args.mse_from, tell, args.o)
-    finally:
+    trainings = list(prepare(plans, folders, args, tell))
+    keep_what_fits(trainings, seconds_left(), args.least_steps, tell)
+    with tests_beside(args.tests, args.o):
+        try:
+            train(trainings, seconds_left(), args.steps, args.mse_from, tell, args.o)
+        finally:
+            for training in trainings:
+                training.save(args.o)
         for training in trainings:
-            training.save(args.o)
-    for training in trainings:
-        log = training.step.read_log()
-        tell(f'end {training.plan["name"]} {training.step.steps} steps {json.dumps(log)} '
-             f'validation {training.score(12)}')
-    if tests is not None:
-        tests.kill()
+            tell(f'end {training.plan["name"]} {training.step.steps} steps {json.dumps(training.step.read_log())} '
+                 f'validation {training.score(12)}')
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ import basicsr_snn  # noqa: F401 - before basicsr
 import numpy as np
 import torch
 import yaml
-from basicsr.metrics import calculate_psnr
+from captured_step import CapturedStep
 from drawn_pairs import DrawnPairs, draw_pairs
 from torch import Tensor, nn
 
@@ -23,11 +23,10 @@ from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet, blocks_of_options
 from basicsr_snn.data.device_crops import DeviceCrops
 from basicsr_snn.data.picture_source import open_source
-from basicsr_snn.images.files import to_channels
+from basicsr_snn.images.files import to_channels, to_float, to_tensor
 from basicsr_snn.images.noise import NoiseLevel, add_gaussian_noise
-from basicsr_snn.images.scoring import eight_bits, quality
+from basicsr_snn.images.scoring import eight_bits, psnr, quality
 from basicsr_snn.inference.calling import deployed, restore
-from basicsr_snn.models.captured_step import CapturedStep
 from basicsr_snn.models.snn_model import ema_decay_at
 from basicsr_snn.pipeline.option_files import read_options
 from basicsr_snn.version import __version__
@@ -76,10 +75,9 @@ def read_sets(folders: Mapping[Path, int], in_ch: int, validation: bool) -> Sets
 @torch.inference_mode()
 def psnr_of(net: nn.Module, picture: np.ndarray, sigma: float, device: torch.device) -> float:
     """PSNR in dB of a picture (H, W, C) uint8 that gets the noise of the protocol and is restored."""
-    clean = picture.astype(np.float32) / 255
-    noisy = torch.from_numpy(add_gaussian_noise(clean, sigma, 0).transpose(2, 0, 1).copy()).unsqueeze(0).to(device)
-    restored = restore(net, noisy.to(memory_format=torch.channels_last))[0].clamp(0, 1).mul(255).round()
-    return calculate_psnr(restored.permute(1, 2, 0).cpu().numpy(), picture, crop_border=0)
+    noisy = to_tensor(add_gaussian_noise(to_float(picture), sigma, 0)).unsqueeze(0).to(device)
+    restored = restore(net, noisy.to(memory_format=torch.channels_last))
+    return psnr(eight_bits(restored.cpu()), picture)
 
 
 class Training:

@@ -102,7 +102,7 @@ class Neuron:
     def membrane_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the spikes of one step (1, N, C, H, W) add to membranes, of that shape, and how many there are.
 
-        Asked only of the neurons that :mod:`basicsr_snn.models.captured_step` lets send values.
+        Asked only of the neurons of a training by ``tools/captured_step.py``.
         """
         raise NotImplementedError
 

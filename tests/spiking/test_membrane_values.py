@@ -5,9 +5,9 @@ from copy import deepcopy
 
 import pytest
 import torch
+from captured_step import send_values
 
 from basicsr_snn import zoo
-from basicsr_snn.models.captured_step import send_values
 from basicsr_snn.spiking.events import SpikeTaps
 from basicsr_snn.spiking.membrane_values import MembraneValues
 from basicsr_snn.spiking.neurons.signed_ilif import SignedCounts

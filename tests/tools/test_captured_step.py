@@ -5,11 +5,11 @@ from copy import deepcopy
 
 import pytest
 import torch
+from captured_step import MSE_SCALE, CapturedStep, send_values
 
 from basicsr_snn import zoo
 from basicsr_snn.errors import UserError
 from basicsr_snn.losses.fft_loss import FFTLoss
-from basicsr_snn.models.captured_step import MSE_SCALE, CapturedStep, send_values
 
 STUDENT = {'type': 'SpikerIR', 'channels': [8, 8], 'blocks': [1, 1]}
 TWIN = {**STUDENT, 'neuron': {'type': 'relu'}}
