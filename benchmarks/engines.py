@@ -65,7 +65,7 @@ def noisy_crops(folder: Path, count: int, side: int) -> Pictures:
     """The middle of the first ``count`` pictures of a folder, with the noise of the test protocol."""
     source = open_source(folder)
     noisy, clean = [], []
-    for place in range(count):
+    for place in range(min(count, len(source.names))):
         pixels = to_channels(source.read(place), 3, source.names[place])
         top, left = ((length - side) // 2 for length in pixels.shape[:2])
         clean.append(pixels[max(top, 0):max(top, 0) + side, max(left, 0):max(left, 0) + side])

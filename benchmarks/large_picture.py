@@ -78,7 +78,7 @@ def measured(network: str, engine: str, picture: Path, folder: Path, megapixels:
     report = folder / 'report.json'
     script = Path(__file__).with_name('measured_denoise.py')
     subprocess.run([sys.executable, script, report, '-n', network, '--engine', engine, '-i', picture, '-o',
-                    folder / 'out', *arguments], check=True, stdout=subprocess.DEVNULL)
+                    folder / 'out', '--overwrite', *arguments], check=True, stdout=subprocess.DEVNULL)
     return Run(network, engine, ' '.join(['denoise', *arguments]), megapixels=megapixels,
                **json.loads(report.read_text(encoding='utf-8')))
 

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / 'tests'), str(REPOSITORY / 'tests' / 'faults')]
 
@@ -51,7 +53,7 @@ def try_fault(kind: Fault, seed: str) -> bool:
         try:
             kind.bring_about(Random(seed), Path(folder))
             return True
-        except Exception:
+        except (Exception, pytest.fail.Exception):  # what was not raised is lost, too
             reason = traceback.format_exc()
     print(f'LOST: {kind.name}, --seed {seed!r}\n{output.getvalue()[-2000:]}\n{reason}', flush=True)
     return False

@@ -66,7 +66,7 @@ def read_sets(folders: Mapping[Path, int], in_ch: int, validation: bool) -> Sets
     for folder, held_out_count in folders.items():
         source = open_source(folder)
         places = range(len(source.names))
-        held_out = places[-held_out_count:]
+        held_out = places[len(places) - held_out_count:]
         chosen = held_out if validation else [place for place in places if place not in held_out]
         sets.append([to_channels(source.read(place), in_ch, source.names[place]) for place in chosen])
     return sets

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ def trained_by_options(args: argparse.Namespace) -> Trained:
     folder = args.experiments / options['name']
     file = folder / 'models/net_g_latest.pth'
     log = read_training_log(folder)
+    if not log.curve:
+        sys.exit(f'{folder} has no validation, so that the card has no score; train with a val: block.')
     data = options['datasets']['train']
     training = {
         'options': str(args.opt), 'data': ', '.join(map(described, data.get('sets', [data]))),
@@ -107,7 +110,10 @@ def described(data: Mapping[str, Any]) -> str:
 
 def trained_by_kit(args: argparse.Namespace) -> Trained:
     """What ``gpu_kit.py`` brought back."""
-    plan = next(plan for plan in yaml.safe_load(args.list.read_text(encoding='utf-8')) if plan['name'] == args.plan)
+    plan = next((plan for plan in yaml.safe_load(args.list.read_text(encoding='utf-8')) if plan['name'] == args.plan),
+                None)
+    if plan is None or args.hours is None:
+        sys.exit(f'--kit needs --hours H and --plan NAME of {args.list}; given were {args.hours} and {args.plan}.')
     options = read_options(plan['options']) if 'options' in plan else {}
     network, file = network_of_plan(plan), args.kit / f'{args.plan}.pth'
     noise = noise_of(options) if options else plan.get('sigma', 25)
@@ -192,6 +198,7 @@ def main() -> None:
     parser.add_argument('--experiments', type=Path, default=Path('experiments'))
     parser.add_argument('--entry', default='params_ema', help='of the weight file (default: %(default)s)')
     parser.add_argument('--goes-on', action='store_true', help='a training that starts from what ships under this name')
+    parser.add_argument('--overwrite', action='store_true', help='replace what ships under this name')
     parser.add_argument('--starts-from', help='what it began with, if not what the option file says')
     parser.add_argument('--hardware', default='one shared CPU core', help='for the model card (default: %(default)s)')
     parser.add_argument('--licence', help='of the weights (default: that of the pictures it was trained on)')
@@ -206,6 +213,8 @@ def main() -> None:
     kit.add_argument('--seed', type=int, default=0)
     kit.add_argument('--hours', type=float)
     args = parser.parse_args()
+    if (zoo.FOLDER / f'{args.name}.pth').exists() and not (args.goes_on or args.overwrite):
+        parser.error(f'{args.name} ships already; add --overwrite, or --goes-on where the training went on from it')
     trained = trained_by_options(args) if args.opt else trained_by_kit(args)
     print(ship(trained, args.name, args.task, args.notes, args.goes_on, args.default))
 

@@ -21,6 +21,7 @@ from basicsr_snn.compat.distributed import on_first_process
 from basicsr_snn.compat.replacing import module, replaces
 from basicsr_snn.errors import UserError, first_line
 from basicsr_snn.finite import what_is_broken
+from basicsr_snn.weight_files.checksum import zip_is_as_written
 from basicsr_snn.weight_files.declared_size import check_declared_size
 
 ENTRIES = {'epoch': int, 'iter': int, 'optimizers': list, 'schedulers': list}
@@ -130,6 +131,8 @@ def read_checkpoint(opt: dict[str, Any], file: Path) -> dict[str, Any]:
 
 def _read(file: Path) -> Any:
     check_declared_size(file)
+    if not zip_is_as_written(file):
+        raise ValueError(f'{file.name} was damaged since it was written')
     return torch.load(file, map_location='cpu', weights_only=True)
 
 

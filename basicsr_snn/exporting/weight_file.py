@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import nn
 
 from basicsr_snn import zoo
@@ -14,6 +13,7 @@ from basicsr_snn.errors import UserError
 from basicsr_snn.inference.contract import as_restorer
 from basicsr_snn.spiking.ternary import packed_state
 from basicsr_snn.weight_files.card import Card
+from basicsr_snn.weight_files.checksum import safetensors_with_checksum
 from basicsr_snn.zoo.trained_network import network_of_weight_file
 
 
@@ -31,7 +31,7 @@ def write(net: nn.Module, network: Mapping[str, Any], file: Path, about: Mapping
                         'convert that file itself, or type --format onnx.')
     weights = {name: tensor.contiguous() for name, tensor in packed_state(net.state_dict(), net).items()}
     header = {'format': 'pt', **(about or {}), **Card(network).header()}
-    file.write_bytes(save(weights, metadata=header))  # save_file lets nobody but its owner read
+    file.write_bytes(safetensors_with_checksum(weights, header))
     again = network_of_weight_file(file).loaded()
     picture = torch.rand(1, as_restorer(net).in_ch, 32, 48, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

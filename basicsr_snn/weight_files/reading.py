@@ -11,8 +11,10 @@ import torch
 
 from basicsr_snn.errors import UserError, first_line, near_matches
 from basicsr_snn.weight_files.card import Card
+from basicsr_snn.weight_files.checksum import safetensors_are_as_written, zip_is_as_written
 from basicsr_snn.weight_files.declared_size import check_declared_size
 
+DAMAGED = '{} is not a weight file that can be read: it was damaged since it was written (checksum); give another copy.'
 SUFFIXES = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 _scalar = np.float64(0).__reduce__()[0]
@@ -44,6 +46,8 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_torch(path: Path) -> tuple[Mapping[str, Any], Card | None]:
+    if not zip_is_as_written(path):
+        raise UserError(DAMAGED.format(path))
     try:
         with torch.serialization.safe_globals(HARMLESS):
             content = torch.load(path, map_location='cpu', weights_only=True)
@@ -70,10 +74,14 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Card | None]:
                         'or give a .pth file.') from error
     try:
         with safe_open(path, 'pt') as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, Card.of_header(file.metadata() or {})  # noqa: SIM118 - no mapping
+            found = {name: file.get_tensor(name) for name in file.keys()}, Card.of_header(file.metadata() or {})  # noqa: SIM118 - no mapping
+        sound = safetensors_are_as_written(path)
     except (SafetensorError, RuntimeError, AttributeError, KeyError) as error:
         raise UserError(f'{path} is not a safetensors file that can be read ({first_line(error)}); give an undamaged '
                         'one.') from error
+    if not sound:
+        raise UserError(DAMAGED.format(path))
+    return found
 
 
 def card_in_header(path: Path) -> Card | None:

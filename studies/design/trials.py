@@ -31,6 +31,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
+from basicsr_snn.compat.checkpoints import save_atomically
 from basicsr_snn.data.picture_source import FolderSource
 from basicsr_snn.energy import EnergyReport, OperationCounter
 from basicsr_snn.errors import UserError
@@ -185,12 +186,12 @@ class Trial:
             if self.step in score_at:
                 self.scores[self.step] = round(self.score(val), 3)
             if self.step % SAVE_EVERY == 0 or self.step == self.recipe['steps']:
-                torch.save(self.state(), file)
+                save_atomically(self.state(), file)
         report = count(self.mean, val[:2])
-        options = json.dumps({'network': self.network, 'recipe': self.recipe}, sort_keys=True)
-        return {'name': self.name, 'options': options, 'seed': self.seed, 'steps': self.step, 'params': report.params,
-                'acs_per_px': round(report.acs_per_px), 'macs_per_px': round(report.macs_per_px),
-                'events_per_neuron': round(report.firing_rate, 3), 'nj_per_px': round(report.energy_nj_px(), 1),
+        return {'name': self.name, 'options': self.options(), 'seed': self.seed, 'steps': self.step,
+                'params': report.params, 'acs_per_px': round(report.acs_per_px),
+                'macs_per_px': round(report.macs_per_px), 'events_per_neuron': round(report.firing_rate, 3),
+                'nj_per_px': round(report.energy_nj_px(), 1),
                 'cpu_s_per_step': round(self.seconds / self.step, 4), 'psnr_at': json.dumps(self.scores),
                 'psnr': round(self.score(val), 3), 'commit': current_commit()}
 
@@ -198,11 +199,18 @@ class Trial:
         levels = LEVELS if self.recipe['blind'] else (SIGMA,)
         return fmean(score(self.mean, pictures, level) for level in levels)
 
+    def options(self) -> str:
+        return json.dumps({'network': self.network, 'recipe': self.recipe}, sort_keys=True)
+
     def state(self) -> dict[str, Any]:
-        return {'net': self.net.state_dict(), 'mean': self.mean.state_dict(), 'optimizer': self.optimizer.state_dict(),
+        return {'options': self.options(), 'net': self.net.state_dict(),
+                'mean': self.mean.state_dict(), 'optimizer': self.optimizer.state_dict(),
                 'step': self.step, 'seconds': self.seconds, 'scores': self.scores}
 
     def load(self, state: dict[str, Any]) -> None:
+        if state['options'] != self.options():
+            raise SystemExit(f'{self.name} was begun with other options ({state["options"]}); remove its state, or '
+                             'give it another name.')
         self.follow_counts(max(0, state['step'] - 1))  # before the thresholds that belong to them
         for part in ('net', 'mean', 'optimizer'):
             getattr(self, part).load_state_dict(state[part])

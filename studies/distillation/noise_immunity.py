@@ -25,11 +25,12 @@ from runs import EXPERIMENTS
 from skimage.util import random_noise
 from torch import nn
 
-from basicsr_snn import load
+from basicsr_snn import load, zoo
 from basicsr_snn.images.files import read_picture
 from basicsr_snn.images.listing import list_pictures
 from basicsr_snn.images.scoring import eight_bits, psnr
 from basicsr_snn.pipeline.option_files import read_options
+from basicsr_snn.weight_files.card import CAMERA
 from basicsr_snn.zoo.trained_network import TrainedNetwork
 
 CLEAN, REAL = Path('datasets/CBSD68'), Path('datasets/PolyU')
@@ -101,6 +102,13 @@ def networks(args: argparse.Namespace) -> dict[str, list[nn.Module | None]]:
     return found
 
 
+def refuse_those_of_cameras(names: list[str]) -> None:
+    """The pairs of PolyU are what they were trained on."""
+    of_cameras = [name for name in names if zoo.row(name).noise == CAMERA]
+    if of_cameras:
+        sys.exit(f'{of_cameras[0]} was trained on pairs of PolyU; tools/real_noise.py scores it on others.')
+
+
 def two_sides(given: str) -> tuple[str, str]:
     """What stands left and right of the equals sign."""
     left, _, right = given.partition('=')
@@ -124,6 +132,7 @@ def main() -> None:
     parser.add_argument('--pictures', type=int, default=16, help='of each set (default: %(default)s)')
     parser.add_argument('--markdown', type=Path, default=Path(__file__).with_name('noise_immunity.md'))
     args = parser.parse_args()
+    refuse_those_of_cameras(args.name)
     columns = networks(args)
     lines = [['PSNR, dB', *columns], ['---'] * (1 + len(columns))]
     kinds = {**{name: (lambda degrade=degrade: synthetic_pairs(degrade, args.pictures))

@@ -195,6 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f'--steps {args.steps} was given; allowed are {LEAST_STEPS} and more')
     search = Search(args.opt, args.budget, args.steps, args.seed)
     study = search.study(f'sqlite:///{args.db}')
+    if args.trials and not ended(study) and any(row['study'] == search.name for row in read(SEARCH)):
+        parser.error(f'{SEARCH} has trials of this study, which {args.db} does not know: it would begin anew and '
+                     'replace them; give another --seed, or remove these rows first')
     for _ in range(args.trials):
         study.optimize(search.try_out, n_trials=1)
         others = [row for row in read(SEARCH) if row['study'] != search.name]

@@ -5,7 +5,9 @@ import multiprocessing
 import os
 import re
 import signal
+import struct
 import warnings
+import zipfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -41,6 +43,17 @@ def cut(file: Path, random: Random) -> None:
     file.write_bytes(content[:random.randrange(len(content))])
 
 
+def flip_a_bit(file: Path, random: Random) -> None:
+    """Of the content of an entry; between them there is room that nobody reads."""
+    with zipfile.ZipFile(file) as archive:
+        entry = random.choice([one for one in archive.infolist() if one.file_size])
+    content = bytearray(file.read_bytes())
+    lengths = struct.unpack_from('<HH', content, entry.header_offset + 26)  # of its name and of what stands beside it
+    begin = entry.header_offset + 30 + sum(lengths)
+    content[random.randrange(begin, begin + entry.file_size)] ^= 1 << random.randrange(8)
+    file.write_bytes(content)
+
+
 def remove(file: Path, random: Random) -> None:
     file.unlink()
 
@@ -66,7 +79,7 @@ def _tensors(content: object) -> list[torch.Tensor]:
     return [tensor for value in values for tensor in _tensors(value)]
 
 
-HARM: list[Callable[[Path, Random], None]] = [cut, remove, put_infinity, forget_an_entry]
+HARM: list[Callable[[Path, Random], None]] = [cut, flip_a_bit, remove, put_infinity, forget_an_entry]
 
 
 @fault('resumes from the newest that is complete and finite, and says so')

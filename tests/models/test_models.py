@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
+from torch import nn
 from trainings import (
     TEACHER,
     batch,
@@ -180,12 +181,16 @@ def test_a_broken_loss_stops_the_training_with_advice(work):
 
 def test_tiles_in_validation_give_the_picture_of_the_whole(work):
     model = built(training())
-    model.feed_data(batch(48))
+    model.feed_data(batch(96))
     model.test()
-    whole = model.output
-    model.opt['val'].update(tile=24, tile_pad=24)
+    whole, seen = model.output, []
+    model.opt['val'].update(tile=16, tile_pad=24)
+    handle = nn.modules.module.register_module_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].shape[-1]) if isinstance(module, nn.Conv2d) else None)
     model.test()
+    handle.remove()
     assert (model.output - whole).abs().max() < 1e-4
+    assert 0 < max(seen) < 96, 'no tile was cut'
 
 
 def test_teachers_noise_level_comes_from_the_dataset(work):

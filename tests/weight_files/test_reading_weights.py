@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from basicsr_snn.errors import UserError
 from basicsr_snn.version import __version__
 from basicsr_snn.weight_files.card import Card, card_of_options
+from basicsr_snn.weight_files.checksum import safetensors_with_checksum
 from basicsr_snn.weight_files.declared_size import LIMIT, check_declared_size
 from basicsr_snn.weight_files.reading import read_weight_file
 
@@ -150,3 +151,28 @@ def test_torch_does_not_get_to_advise_unsafe_reading(tmp_path):
 def test_what_is_no_file_is_named(tmp_path):
     with pytest.raises(UserError, match='is no file; give the path of a file'):
         read_weight_file(tmp_path)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_a_bit_that_flipped_is_noticed(tmp_path, suffix):
+    file, weights = tmp_path / f'net{suffix}', {'a.weight': torch.arange(5000.0)}
+    if suffix == '.pth':
+        torch.save({'params': weights}, file)
+    else:
+        file.write_bytes(safetensors_with_checksum(weights, CARD.header()))
+    assert 'params' in read_weight_file(file)[0] or 'a.weight' in read_weight_file(file)[0]
+    content = bytearray(file.read_bytes())
+    content[-3000 if suffix == '.pth' else -1000] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match='damaged since it was written .checksum.; give another copy'):
+        read_weight_file(file)
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    file = tmp_path / 'net.pth'
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({'params': WEIGHTS}, file)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(read_weight_file(file)[0]['params']['a.weight'], WEIGHTS['a.weight'])
