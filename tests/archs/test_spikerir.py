@@ -246,8 +246,12 @@ def test_early_exit_gives_the_mean_of_the_steps_it_took(name):
 
 
 def test_early_exit_is_for_inference_only():
-    net = SpikerIR(channels=(4, 8), blocks=(1, 1), T=3, exit_tolerance=1.0).train()
-    net(torch.rand(1, 3, 8, 8)).mean().backward()
+    net, picture = SpikerIR(channels=(4, 8), blocks=(1, 1), T=3, exit_tolerance=1.0).train(), torch.rand(1, 3, 8, 8)
+    answer = net(picture)
+    assert net.steps == 3
+    net.exit_tolerance = 0.0
+    assert torch.equal(answer, net(picture))
+    answer.mean().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 

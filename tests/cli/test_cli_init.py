@@ -83,8 +83,11 @@ def test_a_second_time_brings_back_only_what_is_missing(tmp_path):
     assert (tmp_path / 'datasets' / 'README.md').stat().st_mtime_ns == before
 
 
-def test_the_repository_itself_stays_as_it_is(tmp_path):
-    assert main(['init', str(REPOSITORY), '--force']) == 0
+def test_a_folder_of_what_ships_stays_as_it_is(tmp_path):
+    init.lay_out(tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.rglob('*') if file.is_file()}
+    assert main(['init', str(tmp_path), '--force']) == 0
+    assert {file: file.read_bytes() for file in tmp_path.rglob('*') if file.is_file()} == before
 
 
 @pytest.mark.parametrize('place', ['file', 'file/inside'])

@@ -293,7 +293,9 @@ def test_subset_splits_a_folder(folder: Path) -> None:
 
 def test_recursive(folder: Path, tmp_path: Path) -> None:
     (tmp_path / 'inside').symlink_to(folder)
-    assert len(build(VAL, tmp_path, recursive=True)) >= COUNT
+    (tmp_path / 'above.png').write_bytes((folder / 'p0.png').read_bytes())
+    assert len(build(VAL, tmp_path)) == 1
+    assert len(build(VAL, tmp_path, recursive=True)) == COUNT + 1
 
 
 def test_opt_is_kept(folder: Path) -> None:

@@ -226,3 +226,24 @@ def test_missing_packages_are_named(form, tmp_path, monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     with pytest.raises(UserError, match=f'needs the package {WRITERS[form][1][0]}.*pip install'):
         export(load('spikerir_tiny_color25'), {}, form, tmp_path / f'a.{form}')
+
+
+def test_a_graph_of_other_pictures_is_not_kept(tmp_path, monkeypatch):
+    onnx_graph = pytest.importorskip('basicsr_snn.exporting.onnx_graph', exc_type=ImportError)
+    monkeypatch.setattr(onnx_graph, '_agreement', lambda *_: 30.0)
+    with pytest.raises(UserError, match='agrees with the network to 30.0 dB only, .* so nothing was written'):
+        export(built(SMALL), SMALL, 'onnx', tmp_path / 'a.onnx')
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_graph_of_a_coded_network_gives_its_pictures(tmp_path):
+    """It is made of the form in one step."""
+    network = {'type': 'SpikerIR', 'channels': [4, 4], 'blocks': [1, 1], 'T': 4,
+               'neuron': {'type': 'PhaseIF', 'steps': 4, 'lowest': -10, 'highest': 10, 'bias': True},
+               'stages': {'head': {'type': 'PhaseIF', 'steps': 4}}}
+    onnxruntime = pytest.importorskip('onnxruntime')
+    net, picture = built(network), torch.rand(1, 3, 16, 20)
+    export(net, network, 'onnx', tmp_path / 'a.onnx')
+    session = onnxruntime.InferenceSession(tmp_path / 'a.onnx', providers=['CPUExecutionProvider'])
+    theirs, = session.run(None, {'degraded': picture.numpy()})
+    torch.testing.assert_close(torch.from_numpy(theirs), deployed(net)(picture), atol=1e-4, rtol=0)

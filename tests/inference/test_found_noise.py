@@ -10,6 +10,7 @@ import torch
 import basicsr_snn
 from basicsr_snn.cli.main import main
 from basicsr_snn.images.files import Picture, read_picture, write_picture
+from basicsr_snn.images.noise import NoiseStream
 from basicsr_snn.inference.denoising import Denoiser, restore_picture
 from basicsr_snn.inference.found_noise import ENOUGH, LEAST, LITTLE, found_strength
 from basicsr_snn.restoring.choice import usual_strength
@@ -93,3 +94,13 @@ def test_the_command_says_why_little_is_changed(inside, capsys, clean, noisy):
         write_picture(inside / 'two' / f'{name}.png', clean)
     assert main(['denoise', '-i', 'two', '-o', 'out', '--engine', 'torch', '--overwrite']) == 0
     assert '2 pictures have little noise, so that less of the change was made' in capsys.readouterr().err
+
+
+def test_the_look_at_the_middle_draws_no_noise_of_the_picture(noisy, monkeypatch):
+    """The strength of a large picture is that of its middle, whose noise is not that of the whole picture's begin."""
+    monkeypatch.setattr('basicsr_snn.inference.denoising.AUTO_TILE', 24)
+    net = basicsr_snn.load('spikerir_tiny_color25')
+    picture = Picture(noisy[:96, :96], None, CLEAN)
+    given = [np.concatenate([band.given for band in Denoiser(net, 3, 24, 8, strength=strength).bands(
+        picture, NoiseStream(25, 0))]) for strength in (None, 1.0)]
+    np.testing.assert_array_equal(*given)

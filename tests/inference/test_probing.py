@@ -96,7 +96,9 @@ def test_what_answers_otherwise_is_refused(net):
 
 @pytest.mark.parametrize('multiple', [1, 2, 7, 8, 14, 64])
 def test_sides_are_multiples_of_no_larger_factor(multiple):
-    for side in probing._sides(multiple):
-        assert side >= min(probing.SIDE, side)
+    sides = probing._sides(multiple)
+    assert len(set(sides)) == 2
+    for side in sides:
+        assert side >= probing.SIDE
         assert side % multiple == 0
         assert side % (2 * multiple)

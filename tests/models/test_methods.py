@@ -32,6 +32,17 @@ def distilled(work, **distill) -> ANNSNNDistillModel:
     return model
 
 
+def test_a_twin_has_weights_and_an_optimiser_of_its_own(work):
+    twin = {**TWIN, 'network': {**TWIN['network'], 'norm': 'none'}, 'optim': {'type': 'SGD', 'lr': 0.5}}
+    options = {**distilling(), 'distill': {'teacher': twin, 'output': {'type': 'MSELoss'}}}
+    options['network_g'] = dict(twin['network'])
+    model = built(options)
+    assert isinstance(model.optimizers[1], torch.optim.SGD)
+    assert not torch.equal(model.teaching.trained['net_twin'].stem.weight, model.net_g.stem.weight)
+    options['distill']['teacher'].pop('optim')
+    assert type(built(options).optimizers[1]) is type(model.optimizers[0])
+
+
 def test_blur_drops_whole_channels_of_each_picture_anew():
     layer = BlurAndRestore(40, drop=0.5)
     layer.restore = nn.Identity()

@@ -70,8 +70,12 @@ def test_resume_brings_back_adapters_and_keeps_the_teacher(work):
     options = distilling('run')
     options['train']['total_iter'] = 6
     train(options, '--auto_resume')
+    before, after = (checkpoint('run', f'net_adapters_{step}.pth')['params'] for step in (4, 6))
+    assert all(not torch.equal(before[key], after[key]) for key in before)
     teacher = torch.load('teacher.pth', weights_only=True)
     model = built(distilling())
+    model.feed_data(batch())
+    model.optimize_parameters(1)
     model.opt['path'].update(models='experiments/run/models')
     state = torch.load('experiments/run/training_states/4.state', weights_only=True)
     model.resume_training(state)
