@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runs import HERE, ONE_THREAD, read, run_command, set_length, train_to_the_end, write
+from runs import HERE, ONE_THREAD, read, rewrite, run_command, set_length, train_to_the_end
 
 # isort: split
 from basicsr_snn.bench.evaluation_set import EvaluationSet
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(', '.join(key.values()), flush=True)
             folder = train(options)
             row = {**key, 'hours': f'{read_training_log(folder).hours:.2f}', **scores(options, folder, args.also)}
-            write(table, row, [*read(table), row])
+            rewrite(table, row, lambda rows, row=row: [*rows, row])
             print(row, flush=True)
 
 

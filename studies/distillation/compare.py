@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from runs import HERE, OPTIONS, read, run_command, set_length, set_weight, train_to_the_end, write
+from runs import HERE, OPTIONS, read, rewrite, run_command, set_length, set_weight, train_to_the_end
 
 # isort: split
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
@@ -86,12 +86,15 @@ def record(method: str, seed: int, steps: int, folder: Path) -> None:
            'val_psnr': f'{val.psnr:.3f}', 'cbsd68_psnr': f'{test.psnr:.3f}', 'acs_per_px': round(val.acs_per_px or 0),
            'steps_to_control': ''}
     key = (method, str(seed), str(steps))
-    curves = [old for old in read(HERE / 'curves.csv') if (old['method'], old['seed'], old['steps']) != key]
-    curves += [{'method': method, 'seed': seed, 'steps': steps, 'step': step,
+    curves = [{'method': method, 'seed': seed, 'steps': steps, 'step': step,
                 'seconds': round(log.seconds(step, phases)), 'val_psnr': f'{psnr:.3f}'} for step, psnr in log.curve]
-    write(HERE / 'curves.csv', CURVE_COLUMNS, curves)
-    results = [old for old in read(HERE / 'results.csv') if (old['method'], old['seed'], old['steps']) != key]
-    write(HERE / 'results.csv', COLUMNS, with_speed([*results, row]))
+
+
+    def without_it(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [old for old in rows if (old['method'], old['seed'], old['steps']) != key]
+
+    rewrite(HERE / 'curves.csv', CURVE_COLUMNS, lambda rows: [*without_it(rows), *curves])
+    rewrite(HERE / 'results.csv', COLUMNS, lambda rows: with_speed([*without_it(rows), row]))
 
 
 def with_speed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -124,7 +127,7 @@ def main() -> None:
             if (method, str(seed), str(args.steps)) not in done:
                 print(f'{method}, seed {seed}, {args.steps} steps', flush=True)
                 record(method, seed, args.steps, train(method, seed, args.steps))
-    write(HERE / 'results.csv', COLUMNS, with_speed(read(HERE / 'results.csv')))
+    rewrite(HERE / 'results.csv', COLUMNS, with_speed)
 
 
 if __name__ == '__main__':

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from plan import FIELDS, Plan, Run, start_weights, trained_weights
-from runs import EXPERIMENTS, HERE, ONE_THREAD, mean_psnr, read, train_to_the_end, write, write_options
+from runs import EXPERIMENTS, HERE, ONE_THREAD, mean_psnr, read, rewrite, train_to_the_end, write_options
 
 # isort: split
 import numpy as np
@@ -136,8 +136,8 @@ class Runner:
 
 
 def replace_rows(table: Path, columns: tuple[str, ...], run: Run, rows: list[dict[str, Any]]) -> None:
-    others = [row for row in read(table) if tuple(row[key] for key in FIELDS) != run.key()]
-    write(table, columns, [*others, *rows])
+    rewrite(table, columns, lambda found: [
+        *(row for row in found if tuple(row[key] for key in FIELDS) != run.key()), *rows])
 
 
 def network(options: Mapping[str, Any], folder: Path, step: int | str) -> TrainedNetwork:

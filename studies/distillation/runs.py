@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import os
 import subprocess
 import sys
@@ -94,3 +95,12 @@ def write(table: Path, columns: Iterable[str], rows: list[dict[str, Any]]) -> No
         writer.writeheader()
         writer.writerows(rows)
     new.replace(table)
+
+
+def rewrite(table: Path, columns: Iterable[str],
+            change: Callable[[list[dict[str, str]]], list[dict[str, Any]]]) -> None:
+    """Replace a table by what ``change`` makes of its rows; other processes that do so wait for each other."""
+    EXPERIMENTS.mkdir(exist_ok=True)
+    with (EXPERIMENTS / f'{table.stem}.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write(table, columns, change(read(table)))

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / 'tools'))
 from page import PRUNING, write_pages  # brings basicsr_snn before basicsr
 
 # isort: split
-from runs import ONE_THREAD, mean_psnr, read, run_command, set_length, train_to_the_end, write
+from runs import ONE_THREAD, mean_psnr, read, rewrite, run_command, set_length, train_to_the_end
 from scores import read_table
 
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = train_to_the_end(options, run_command, ONE_THREAD)
         seconds = read_training_log(folder).seconds(args.steps)
         row = {**dict(zip(COLUMNS, key, strict=False)), 'seconds': f'{seconds:.0f}', **scored(run, folder)}
-        write(PRUNING, COLUMNS, [*read(PRUNING), row])
+        rewrite(PRUNING, COLUMNS, lambda rows, row=row: [*rows, row])
         print(row, flush=True)
         write_pages(read_table())
     if args.table:

@@ -32,7 +32,7 @@ from page import SEARCH, write_pages  # brings basicsr_snn before basicsr
 # isort: split
 import yaml
 from basicsr.utils.options import ordered_yaml
-from runs import ONE_THREAD, mean_psnr, read, run_command, set_length, train_to_the_end, write
+from runs import ONE_THREAD, mean_psnr, read, rewrite, run_command, set_length, train_to_the_end
 from scores import read_table
 
 from basicsr_snn import zoo
@@ -200,8 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                      'replace them; give another --seed, or remove these rows first')
     for _ in range(args.trials):
         study.optimize(search.try_out, n_trials=1)
-        others = [row for row in read(SEARCH) if row['study'] != search.name]
-        write(SEARCH, COLUMNS, [*others, *ended(study)])
+        rewrite(SEARCH, COLUMNS, lambda rows: [*(row for row in rows if row['study'] != search.name), *ended(study)])
         write_pages(read_table())
         print(ended(study)[-1], flush=True)
     if args.write:

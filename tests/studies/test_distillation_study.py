@@ -1,12 +1,15 @@
 """The comparison of methods of distillation: its runs, its table, conversion beside it."""
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import compare
 import conversion
 import draw
 import pytest
 import torch
 from conftest import REPOSITORY
+from runs import read, rewrite, write
 
 from basicsr_snn.archs.spikerir_arch import SpikerIR
 
@@ -20,7 +23,7 @@ def test_steps_to_the_controls_final_quality_are_of_the_same_seed_and_length(tmp
     monkeypatch.setattr(compare, 'HERE', tmp_path)
     points = [('control', 0, 10, 29.0), ('control', 0, 20, 30.0), ('hkd', 0, 10, 30.1), ('hkd', 0, 20, 30.2),
               ('tna', 0, 20, 29.9), ('hkd', 1, 10, 31.0)]
-    compare.write(tmp_path / 'curves.csv', compare.CURVE_COLUMNS, [
+    write(tmp_path / 'curves.csv', compare.CURVE_COLUMNS, [
         {'method': m, 'seed': s, 'steps': 20, 'step': step, 'seconds': 1, 'val_psnr': db} for m, s, step, db in points])
     rows = [{'method': m, 'seed': s, 'steps': 20} for m, s in (('control', 0), ('hkd', 0), ('tna', 0), ('hkd', 1))]
     assert [row['steps_to_control'] for row in compare.with_speed(rows)] == [20, 10, '', '']
@@ -84,3 +87,10 @@ def test_the_converted_network_tends_to_the_ann_with_its_steps():
             total += snn(picture)
             error[step] = ((total / step - residual).abs().mean() / residual.abs().mean()).item()
     assert error[64] < 0.02 < error[4] / 2
+
+
+def test_several_that_rewrite_a_table_lose_no_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: rewrite(tmp_path / 'a.csv', ['n'], lambda rows: [*rows, {'n': n}]), range(60)))
+    assert sorted(int(row['n']) for row in read(tmp_path / 'a.csv')) == list(range(60))

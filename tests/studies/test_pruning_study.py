@@ -6,6 +6,7 @@ import prune
 import pytest
 import torch
 from conftest import REPOSITORY
+from runs import write
 
 from basicsr_snn.pipeline.option_files import read_options
 
@@ -54,7 +55,7 @@ def test_the_table_has_means_over_seeds_and_the_loss_to_the_control(tmp_path, mo
     assert page.table('pruning', []) == 'No run has ended yet.'
     rows = [{**ROW, 'arm': 'whole', 'sparsity': '0.0', 'seed': '0', 'val_psnr': '30.450'},
             *({**ROW, 'arm': 'gradient_rewiring', 'sparsity': '0.8', 'seed': seed} for seed in ('0', '1'))]
-    prune.write(tmp_path / 'results.csv', prune.COLUMNS, rows)
+    write(tmp_path / 'results.csv', prune.COLUMNS, rows)
     assert page.table('pruning', []).splitlines()[-1] == (
         '| gradient rewiring | 80% | 3,000 | 2 | 79.4 | 30.250 | -0.200 | 30.750 | 48,000 | 9,600 | 44.7 | 10.1 |')
 
