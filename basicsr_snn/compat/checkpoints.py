@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from basicsr_snn.compat.going_on import advise
 from basicsr_snn.compat.replacing import replaced, replaces
-from basicsr_snn.errors import MachineError, UserError, first_line
-from basicsr_snn.finite import check_numbers
+from basicsr_snn.errors import MachineError, NotFiniteError, UserError, first_line
+from basicsr_snn.finite import what_is_broken
 from basicsr_snn.installation import find_weight_file
 from basicsr_snn.weight_files.card import card_on_state_dicts
 from basicsr_snn.weight_files.reading import read_weight_file
@@ -117,9 +117,10 @@ def load_network_that_fits(upstream: Callable[..., None], model: Any, net: Any, 
 
 def _refuse_infinity(model: Any, what: str, iteration: int, content: Any) -> None:
     """The step before gave a finite loss and broke the weights: it counts as sound, which the one after would tell."""
-    at = f'at iteration {iteration}' if iteration >= 0 else 'at the end'
-    after = iteration + 1 if iteration >= 0 else sys.maxsize
-    check_numbers(content, what, f' {at}, so that no checkpoint was saved', advise(model.opt, after).rstrip('.'))
+    if told := what_is_broken(content, what):
+        at = f'at iteration {iteration}' if iteration >= 0 else 'at the end'
+        after = iteration + 1 if iteration >= 0 else sys.maxsize
+        raise NotFiniteError(f'{told} {at}, so that no checkpoint was saved; {advise(model.opt, after)}')
 
 
 def optimizer_types(model: Any) -> list[str]:

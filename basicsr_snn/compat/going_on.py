@@ -21,9 +21,10 @@ def advise(opt: Mapping[str, Any], iteration: int) -> str:
         return 'take the weights of an earlier checkpoint.'
     if iteration <= 1:
         return AT_FIRST
-    clip = train.get('grad_clip')
+    rate, clip = (train.get('optim_g') or {}).get('lr'), train.get('grad_clip')
+    now = '' if rate is None else f' ({rate:g} now)'
     other = f'or set train.grad_clip: {1.0 if not clip or clip > 1 else clip / 10}'
-    return (f'lower train.optim_g.lr ({train["optim_g"]["lr"]:g} now), {other}, and '
+    return (f'lower train.optim_g.lr{now}, {other}, and '
             f'{_where_to_go_on(opt["path"].get("training_states"), iteration)}')
 
 

@@ -203,6 +203,16 @@ def test_stock_models_neither_save_nor_score_what_is_not_finite(work):
         model.save_network([net, net], 'net_g', -1)
 
 
+def test_models_of_other_options_save_and_are_told(tmp_path):
+    net, model = torch.nn.Linear(2, 1), BaseModel({'num_gpu': 0, 'is_train': True, 'train': {'total_iter': 9},
+                                                   'path': {'models': str(tmp_path)}})
+    model.save_network(net, 'net_g', 3)
+    assert (tmp_path / 'net_g_3.pth').is_file()
+    torch.nn.init.constant_(net.bias, NAN)
+    with pytest.raises(NotFiniteError, match='at iteration 4, .* lower train.optim_g.lr, or set .* begin again, since'):
+        model.save_network(net, 'net_g', 4)
+
+
 def test_masks_and_whole_numbers_are_finite():
     mask = torch.tensor([0.0, -float('inf')])
     assert is_finite(mask)
