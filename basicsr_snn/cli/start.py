@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,7 +86,7 @@ def _output(args: argparse.Namespace, options: Mapping[str, Any]) -> Path:
     if output is None:
         raise UserError(f'{args.opt} names no file to begin with (path: pretrain_network_g); write one there, or give '
                         '-o FILE.')
-    output = Path(output).expanduser()
+    output = Path(os.path.expanduser(output))
     if output.exists():
         raise UserError(f'{output} exists and is never overwritten; remove it, or give another file with -o FILE.')
     return output

@@ -1,6 +1,7 @@
 """``basicsr_snn.restore``: whatever is wrong with a picture of any kind, one of the same kind out."""
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -147,7 +148,7 @@ def _named(wanted: Wanted, level: float | None) -> Denoiser:
 
 def _network(name: str) -> tuple[TrainedNetwork, Restorer]:
     """A network by name or weight file, kept for the next picture as long as the file does not change."""
-    file = Path(name).expanduser()
+    file = Path(os.path.expanduser(name))
     state = file.stat() if file.is_file() else None
     return _kept_network(name, state and (state.st_mtime_ns, state.st_size))
 
