@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from basicsr_snn.finite import EARLIER
+
 AT_FIRST = ('no step was taken before, so the rate is not the cause; look at network_g, at the weights that it begins '
             'with (path: pretrain_network_g, and path of the teachers), at the weights of its losses, and at these '
             'pictures.')
@@ -18,7 +20,7 @@ def advise(opt: Mapping[str, Any], iteration: int) -> str:
     """
     train = opt.get('train')
     if not train:
-        return 'take the weights of an earlier checkpoint.'
+        return f'{EARLIER}.'
     if iteration <= 1:
         return AT_FIRST
     rate, clip = (train.get('optim_g') or {}).get('lr'), train.get('grad_clip')

@@ -74,8 +74,9 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Card | None]:
                         'or give a .pth file.') from error
     try:
         with safe_open(path, 'pt') as file:
-            found = {name: file.get_tensor(name) for name in file.keys()}, Card.of_header(file.metadata() or {})  # noqa: SIM118 - no mapping
-        sound = safetensors_are_as_written(path)
+            about = file.metadata() or {}
+            found = {name: file.get_tensor(name) for name in file.keys()}, Card.of_header(about)  # noqa: SIM118 - no mapping
+        sound = safetensors_are_as_written(path, about)
     except (SafetensorError, RuntimeError, AttributeError, KeyError) as error:
         raise UserError(f'{path} is not a safetensors file that can be read ({first_line(error)}); give an undamaged '
                         'one.') from error

@@ -89,7 +89,6 @@ def record(method: str, seed: int, steps: int, folder: Path) -> None:
     curves = [{'method': method, 'seed': seed, 'steps': steps, 'step': step,
                 'seconds': round(log.seconds(step, phases)), 'val_psnr': f'{psnr:.3f}'} for step, psnr in log.curve]
 
-
     def without_it(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [old for old in rows if (old['method'], old['seed'], old['steps']) != key]
 

@@ -151,7 +151,8 @@ def test_crops_of_pairs_and_of_pictures_made_smaller(work, kind):
 
 
 @pytest.mark.parametrize(('path', 'sentence'), [
-    ('weights.pth', 'path'), ({'pretrain_network_g': 'start.pth', 'pretrain_netwrk_g': 'x'}, 'pretrain_network_g')])
+    ('weights.pth', "path is 'weights.pth', but must be a block of keys"),
+    ({'pretrain_network_g': 'start.pth', 'pretrain_netwrk_g': 'x'}, 'pretrain_network_g')])
 def test_the_option_file_is_checked(work, capsys, path, sentence):
     write_weights(TWIN, 'twin.pth')
     with open('student.yml', 'w', encoding='utf-8') as file:

@@ -131,8 +131,8 @@ def _take_the_advice(told: str, options: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         train(options, *(['--auto_resume'] if 'with --auto_resume' in told else []))
-    kept = re.search(r'go on from checkpoint (\d+)', told)
-    assert (f'Resuming training from epoch: 0, iter: {kept[1]}' in log_of('diverging')) if kept else True
+    if kept := re.search(r'go on from checkpoint (\d+)', told):
+        assert f'Resuming training from epoch: 0, iter: {kept[1]}' in log_of('diverging')
 
 
 def _hold(name: str, answer: Connection) -> None:
