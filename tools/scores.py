@@ -46,6 +46,7 @@ class Noisy:
     arch: str = '-'
     trained = True
     net = None
+    spiking = False
 
     def fingerprint(self) -> dict[str, Any]:
         return {}

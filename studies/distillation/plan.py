@@ -106,9 +106,10 @@ class Plan:
         return next(self._twins(run), None)
 
     def _twins(self, run: Run) -> Iterator[Run]:
-        if run.arm != TWIN_ARM and (self.begins_as_twin(run) or TWIN_ARM.upper() in str(self.content['arms'][run.arm])):
+        arm = {} if run.arm == TWIN_ARM else self.content['arms'][run.arm]
+        if self.begins_as_twin(run) or TWIN_ARM.upper() in str(arm):
             yield replace(run, arm=TWIN_ARM, neuron=self.content['twins'][run.neuron], seed=TWIN_SEED, weight=None,
-                          steps=self.content['twin_steps'])
+                          steps=arm.get('twin_steps', self.content['twin_steps']), lr=self.content['defaults']['lr'])
 
     def begins_as_twin(self, run: Run) -> bool:
         return run.arm != TWIN_ARM and self.content['arms'][run.arm].get('start') == TWIN_ARM
@@ -129,10 +130,11 @@ class Plan:
         """The options of an arm, with the words that stand for this run's paths and twin replaced."""
         size, twin = self.content['sizes'][run.size], self.needed(run)
         words: dict[str, Any] = {word.upper(): path for word, path in size.items()}
+        words['SPIKING'] = {key: value for key, value in self._network(run).items() if key != 'weights'}
         if twin is not None:
             words['TWIN'] = {'network': self._network(twin), 'path': str(trained_weights(twin))}
         arm = replaced(self.content['arms'][run.arm], words)
-        return {key: value for key, value in arm.items() if key != 'start'}
+        return {key: value for key, value in arm.items() if key not in ('start', 'twin_steps')}
 
     def _network(self, run: Run) -> dict[str, Any]:
         return {'type': 'SpikerIR', 'in_ch': 3, 'size': run.size, **copy.deepcopy(self.content['neurons'][run.neuron])}

@@ -71,6 +71,24 @@ def test_a_student_that_begins_as_its_twin_reads_its_start_and_is_taught_by_the_
     assert 'distill' not in plan.options(twin)
 
 
+def test_a_twin_trains_at_the_default_rate_for_as_long_as_its_arm_says(plan):
+    for arm, steps in (('from_twin', 3000), ('from_long_twin', 20000)):
+        run = replace(next(run for run in plan.runs() if run.arm == arm), lr=0.012)
+        twin = plan.needed(run)
+        assert (twin.steps, twin.lr, twin.pictures) == (steps, 0.006, run.pictures)
+        assert not {'start', 'twin_steps'} & plan.options(run).keys()
+
+
+def test_a_spiking_twin_trains_beside_a_student_and_its_weights_are_whole(plan):
+    run = next(run for run in plan.runs() if (run.arm, run.neuron) == ('tna', 'if_ternary_weights'))
+    options = plan.options(run)
+    teacher = options['distill']['teacher']
+    assert options['network_g']['weights'] == 'ternary'
+    assert teacher['network'] == {key: value for key, value in options['network_g'].items() if key != 'weights'}
+    assert teacher['trainable'] is True
+    assert plan.needed(run) is None
+
+
 @pytest.mark.parametrize(('block', 'sentence'), [
     ({'arm': ['contrl']}, 'no arm "contrl"; did you mean control'),
     ({'arm': ['control'], 'sedes': [1]}, 'a block of the plan has sedes; it may have arm'),
