@@ -50,6 +50,11 @@ def distilling(name: str = 'distilled', **changes) -> dict:
     return training(name, model_type='ANNSNNDistillModel', distill=distill, **changes)
 
 
+def without_extras(options: dict) -> dict:
+    """The same without TensorBoard and the count of operations, of which the time of a short training would consist."""
+    return set_values(options, {'logger.use_tb_logger': False, 'val.energy': 0}, '.')
+
+
 def repeating(options: dict, total_iter: int) -> dict:
     """The same with every crop made the same, the whole first picture without noise, for ``total_iter`` iterations.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -80,7 +81,7 @@ def psnr_of(net: nn.Module, picture: np.ndarray, sigma: float, device: torch.dev
     return psnr(eight_bits(restored.cpu()), picture)
 
 
-class Training:
+class Training(ABC):
     """One network of the list: its captured step, its schedule by the clock, its scores.
 
     Args:
@@ -112,9 +113,9 @@ class Training:
         lr = self.plan['lr'] * rise * 0.5 * (1 + math.cos(math.pi * progress))
         self.step.run(max(lr, 1e-6), ema_decay_at(self.step.steps, 0.999), float(progress >= mse_from))
 
+    @abstractmethod
     def score(self, count: int) -> list[float]:
         """PSNR in dB of the folded average on the first ``count`` pictures of each validation set."""
-        raise NotImplementedError
 
     def averaged(self) -> nn.Module:
         """The folded average of the weights."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from basicsr.models.base_model import BaseModel
-from trainings import batch, built, checkpoint, distilling, set_values, train, training, write
+from trainings import batch, built, checkpoint, distilling, set_values, train, training, without_extras, write
 
 import basicsr_snn.test
 from basicsr_snn.cli.main import main
@@ -26,10 +26,6 @@ NAMES = ['pictures/0.png', 'pictures/1.png']
 def quick(**values) -> dict:
     options = training(train={**training()['train'], 'optim_g': {'type': 'SGD', 'lr': 0.01}, 'warmup_iter': -1})
     return set_values(without_extras(options), values, '.')
-
-
-def without_extras(options: dict) -> dict:
-    return set_values(options, {'logger.use_tb_logger': False, 'val.energy': 0}, '.')
 
 
 def weights(model) -> list[torch.Tensor]:

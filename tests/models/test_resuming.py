@@ -20,7 +20,7 @@ from interruption import (
     pair_up,
     types_in,
 )
-from trainings import batch, built, checkpoint, distilling, log_of, set_values, train, training, write
+from trainings import batch, built, checkpoint, distilling, log_of, set_values, train, training, without_extras, write
 
 import basicsr_snn.train
 from basicsr_snn.cli.main import main
@@ -95,11 +95,6 @@ def saving_each_step() -> dict:
     options['logger']['save_checkpoint_freq'] = 1
     options['val']['val_freq'] = 2
     return options
-
-
-def without_extras(options: dict) -> dict:
-    """A training without TensorBoard and count of operations, of which the time of these tests would consist."""
-    return set_values(options, {'logger.use_tb_logger': False, 'val.energy': 0}, '.')
 
 
 @pytest.fixture

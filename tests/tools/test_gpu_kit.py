@@ -1,9 +1,11 @@
 """The kit for a GPU, on a CPU: its lists, the crops that it draws first, its trainings of other tasks."""
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import drawn_pairs
+import gpu_kit
 import kit_training
 import numpy as np
 import pytest
@@ -94,3 +96,40 @@ def test_a_task_is_trained_and_scored_by_its_option_file(pictures, tmp_path, sca
     assert 5 < psnr < 50
     training.save(tmp_path)
     assert load(tmp_path / 'task.pth').scale == scale  # the file knows its network
+
+
+def test_the_kit_trains_a_list_saves_and_tells_how_it_went(pictures, tmp_path, monkeypatch):
+    plans = [{'name': name, 'like': 'spikerir_tiny_color25', 'channels': [4, 4], 'blocks': [1, 1], 'start': None,
+              'lr': 1e-3, 'sigma': sigma} for name, sigma in (('one', 25), ('blind', [0, 55]), ('left', 25))]
+    (tmp_path / 'list.yml').write_text(yaml.safe_dump(plans), encoding='utf-8')
+    out = tmp_path / 'out'
+    monkeypatch.setattr(sys, 'argv', [
+        'gpu_kit.py', '--minutes', '10', '--list', str(tmp_path / 'list.yml'), '--names', 'one', 'blind',
+        '--steps', '8', '--least-steps', '1', '--side', '16', '--batch', '2', '--plain',
+        '--data', f'{pictures}:1', '-o', str(out)])
+    gpu_kit.main()
+    told = (out / 'log.txt').read_text().splitlines()
+    assert sorted(file.stem for file in out.glob('*.pth')) == ['blind', 'one']
+    assert any('pictures read: [2]' in line for line in told)
+    assert any('pictures read: [1]' in line for line in told)  # that is not trained on
+    assert len([line for line in told if '] 0.' in line and ' one ' in line]) == gpu_kit.REPORTS - 1
+    ends = [line for line in told if '] end ' in line]
+    for name, line in zip(('one', 'blind'), ends, strict=True):
+        assert f'end {name} 10 steps' in line  # two to see how long a round takes
+        assert '"broken_steps": 0.0' in line
+    net = load(out / 'one.pth')
+    assert net(torch.rand(1, 3, 16, 16)).shape == (1, 3, 16, 16)
+
+
+def test_the_last_trainings_are_left_out_until_the_others_have_time_enough(monkeypatch):
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.plan = {'name': name}
+
+    monkeypatch.setattr(gpu_kit, 'pace', lambda trainings, rounds: 1.0 * len(trainings))
+    told, trainings = [], [Named(name) for name in 'abcd']
+    gpu_kit.keep_what_fits(trainings, 100.0, 50, told.append)
+    assert [one.plan['name'] for one in trainings] == ['a', 'b']
+    assert [line for line in told if 'without' in line] == ['without d', 'without c']
+    gpu_kit.keep_what_fits(trainings, 1.0, 50, told.append)
+    assert [one.plan['name'] for one in trainings] == ['a']
