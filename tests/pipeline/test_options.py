@@ -112,6 +112,20 @@ def test_methods_differ_from_their_control_in_what_they_need_only():
         assert differing <= own, file
 
 
+def test_what_speeds_binary_spikes_differs_from_its_control_in_what_it_needs_only():
+    folder = REPOSITORY / 'options/train/binary'
+    control, twin, started, taught = (read_options(folder / f'{name}.yml')
+                                      for name in ('control', 'twin', 'from_twin', 'hkd'))
+    for options in (twin, started, taught):
+        assert all(options[key] == control[key] for key in ('datasets', 'train', 'val', 'logger')), options['name']
+    assert started['network_g'] == taught['network_g'] == control['network_g']
+    assert {**twin['network_g'], 'T': 4, 'neuron': control['network_g']['neuron']} == control['network_g']
+    begins_with = Path(started['path']['pretrain_network_g'])
+    assert begins_with.parts[:2] == ('experiments', twin['name'])  # a training moves an old folder of its own name away
+    assert f'--from-twin experiments/{twin["name"]}/models/' in (folder / 'from_twin.yml').read_text()
+    assert taught['distill']['schedule']['end_iter'] == control['train']['total_iter']
+
+
 def test_students_control_and_twin_share_their_recipe():
     """What is compared may differ only in what it is compared for."""
     for sigma in (15, 25, 50, 'blind'):
