@@ -48,6 +48,11 @@ def test_every_arm_of_the_plan_is_a_good_option_file(plan):
         assert schedule is None or schedule['end_iter'] == run.steps
 
 
+def test_what_the_plot_of_gains_tells_is_of_the_plan(plan):
+    assert plan.content['told'].keys() <= plan.content['arms'].keys()
+    assert plan.content['words'].keys() <= plan.content['neurons'].keys()
+
+
 def test_factors_of_a_run_are_what_it_trains_with(plan):
     run = replace(plan.runs()[1], fft=True, average=True, clip=False, pictures=20, weight=0.5, lr=0.01, seed=3)
     options = plan.options(run)
@@ -192,7 +197,8 @@ def test_gains_are_drawn_at_the_rate_of_the_plan_by_neuron_and_length(plan, tmp_
     rows = [{**row, 'lr': lr, 'neuron': neuron, 'steps': steps} for lr, neuron, steps in
             (('0.006', 'ternary', '1200'), ('0.006', 'lif', '1200'), ('0.006', 'lif', '600'), ('0.002', 'lif', '1200'))
             for row in (result('control', 0, 27.0, 1), result('from_twin', 0, {'600': 28.0}.get(steps, 27.5), 1))]
-    draw_regime.draw_gains(draw_regime.settings(rows, []), plan.content, tmp_path / 'x.png')
+    two_arms = {**plan.content, 'told': {'hkd': 'a hint', 'from_twin': 'the twin'}}
+    draw_regime.draw_gains(draw_regime.settings(rows, []), two_arms, tmp_path / 'x.png')
     assert bars == [(pytest.approx(place + 0.2), gain) for place, gain in enumerate((1.0, 0.5, 0.5))]
     draw_regime.draw_gains({}, plan.content, tmp_path / 'none.png')
     assert not (tmp_path / 'none.png').exists()
