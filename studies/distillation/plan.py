@@ -106,20 +106,23 @@ class Plan:
         return next(self._twins(run), None)
 
     def _twins(self, run: Run) -> Iterator[Run]:
-        arm = {} if run.arm == TWIN_ARM else self.content['arms'][run.arm]
+        arm = self._declared(run)
         if self.begins_as_twin(run) or TWIN_ARM.upper() in str(arm):
             yield replace(run, arm=TWIN_ARM, neuron=self.content['twins'][run.neuron], seed=TWIN_SEED, weight=None,
                           steps=arm.get('twin_steps', self.content['twin_steps']), lr=self.content['defaults']['lr'])
 
     def begins_as_twin(self, run: Run) -> bool:
-        return run.arm != TWIN_ARM and self.content['arms'][run.arm].get('start') == TWIN_ARM
+        return self._declared(run).get('start') == TWIN_ARM
+
+    def _declared(self, run: Run) -> Mapping[str, Any]:
+        """What the plan says of a run's arm; nothing of a twin."""
+        return {} if run.arm == TWIN_ARM else self.content['arms'][run.arm]
 
     def options(self, run: Run) -> dict[str, Any]:
         """Options of a run, as ``basicsr-snn train`` takes them."""
         options = read_options(OPTIONS / f'{self.content["base"]}.yml')
-        arm = {} if run.arm == TWIN_ARM else self._arm(run)
         own = self.content.get('neuron_options', {}).get(run.neuron, {})
-        for key, value in {**self.content['options'], **own, **arm}.items():
+        for key, value in {**self.content['options'], **own, **self._arm(run)}.items():
             set_option(options, key, copy.deepcopy(value))
         if 'distill' in options:
             options['model_type'] = 'ANNSNNDistillModel'
@@ -133,7 +136,7 @@ class Plan:
         words['SPIKING'] = {key: value for key, value in self._network(run).items() if key != 'weights'}
         if twin is not None:
             words['TWIN'] = {'network': self._network(twin), 'path': str(trained_weights(twin))}
-        arm = replaced(self.content['arms'][run.arm], words)
+        arm = replaced(self._declared(run), words)
         return {key: value for key, value in arm.items() if key not in ('start', 'twin_steps')}
 
     def _network(self, run: Run) -> dict[str, Any]:

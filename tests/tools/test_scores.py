@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from score_row import Score
 from basicsr_snn import zoo
 from basicsr_snn.bench.evaluation_set import EvaluationSet, block_of_folder
 from basicsr_snn.images.files import write_picture
-from basicsr_snn.images.scoring import psnr
+from basicsr_snn.images.scoring import eight_bits, psnr
 
 TINY = 'spikerir_tiny_color25'
 
@@ -44,16 +45,13 @@ def test_what_the_table_lacks_is_measured_and_what_it_has_stands(data, monkeypat
     noisy, tiny = table['noisy'], table[TINY]
     assert (noisy.pictures, noisy.weights, noisy.params, noisy.nj_per_px) == (2, '', '', '')
     pictures = EvaluationSet(block_of_folder(data / 'CBSD68', 25, 3))
-    expected = np.mean([psnr(*(np.rint(one[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255).astype(np.uint8)
-                               for one in (given, clean))) for given, clean, _ in pictures])
+    expected = np.mean([psnr(eight_bits(given), eight_bits(clean)) for given, clean, _ in pictures])
     assert float(noisy.psnr) == pytest.approx(expected, abs=1e-3)
     assert tiny.weights == zoo.row(TINY).sha256[:8]
     assert tiny.params == '18495'
     assert float(tiny.acs_per_px) > 1000 > float(tiny.macs_per_px) > 0
 
-    scores.write_table([*table.values(), Score('CBSD68', 50, 'noisy', '', 68, '14.1', '', '', '', '', '', '')])
-    scores.write_table([score if score.name != 'noisy' or score.sigma == 50 else
-                        Score(**{**vars(score), 'psnr': '1.000'}) for score in scores.read_table()])
+    scores.write_table([tiny, replace(noisy, psnr='1.000'), replace(noisy, sigma=50, psnr='14.1')])
     again = measure(data, monkeypatch, '--names', 'noisy', TINY)
     assert again[TINY] == tiny
     assert {(score.sigma, score.psnr) for score in scores.read_table() if score.name == 'noisy'} == {
